@@ -1,0 +1,103 @@
+//! Identities: texts that are never mixed up with one another.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::sync::Arc;
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        ///
+        /// Cheap to clone (shared text), ordered by its bytes (R7).
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// The text itself.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(text: &str) -> Self {
+                Self(text.into())
+            }
+        }
+
+        impl From<String> for $name {
+            fn from(text: String) -> Self {
+                Self(text.into())
+            }
+        }
+
+        impl From<Arc<str>> for $name {
+            fn from(text: Arc<str>) -> Self {
+                Self(text)
+            }
+        }
+
+        impl From<$name> for Arc<str> {
+            fn from(id: $name) -> Self {
+                id.0
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        #[cfg(feature = "serde")]
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+    };
+}
+
+id! {
+    /// One punch; unique, and the same on every delivery (R14).
+    PunchId
+}
+id! {
+    /// The id under which a device knows a person.
+    UserId
+}
+id! {
+    /// A terminal.
+    DeviceId
+}
+id! {
+    /// A person, after the identity map (R8).
+    EmployeeId
+}
+id! {
+    /// A shift template.
+    ShiftId
+}
+id! {
+    /// A correction made by a human.
+    CorrectionId
+}
+
+impl DeviceId {
+    /// The name of the device that every plan knows: punches entered by hand.
+    ///
+    /// It keeps the site's zone, and the user id of its punches is the employee id.
+    pub const MANUAL: &str = "manual";
+}

@@ -1,0 +1,161 @@
+//! Points on the UTC time line (R1).
+
+use std::fmt;
+
+use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeDelta};
+
+/// A point on the UTC time line, in whole seconds since 1970-01-01T00:00:00Z.
+///
+/// Every duration in this crate is a difference of two of these (R1). Values saturate at [`Instant::MIN`] and
+/// [`Instant::MAX`], some 120,000 years away, so that arithmetic never overflows.
+///
+/// ```
+/// use attendance_core::Instant;
+///
+/// let instant = Instant::from_unix(1_741_000_000);
+/// assert_eq!(instant.to_string(), "2025-03-03T11:06:40Z");
+/// assert_eq!(instant.plus(20).since(instant), 20);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Instant(i64);
+
+impl Instant {
+    /// The earliest instant.
+    pub const MIN: Self = Self(-4_000_000_000_000);
+    /// The latest instant.
+    pub const MAX: Self = Self(4_000_000_000_000);
+
+    /// Seconds since the Unix epoch; saturates.
+    pub const fn from_unix(seconds: i64) -> Self {
+        if seconds < Self::MIN.0 {
+            Self::MIN
+        } else if seconds > Self::MAX.0 {
+            Self::MAX
+        } else {
+            Self(seconds)
+        }
+    }
+
+    /// The instant at which a clock `offset_s` seconds east of UTC shows this civil time. Fractions are dropped.
+    pub fn from_civil(civil: NaiveDateTime, offset_s: i32) -> Self {
+        Self::from_unix(civil.and_utc().timestamp() - i64::from(offset_s))
+    }
+
+    /// Seconds since the Unix epoch.
+    pub const fn unix(self) -> i64 {
+        self.0
+    }
+
+    /// What a clock `offset_s` seconds east of UTC shows at this instant.
+    pub fn civil(self, offset_s: i32) -> NaiveDateTime {
+        // MIN and MAX lie well inside chrono's calendar, so the epoch is never taken.
+        DateTime::from_timestamp(self.0.saturating_add(i64::from(offset_s)), 0)
+            .unwrap_or(DateTime::UNIX_EPOCH)
+            .naive_utc()
+    }
+
+    /// The instant so many seconds later (earlier if negative); saturates.
+    #[must_use]
+    pub const fn plus(self, seconds: i64) -> Self {
+        Self::from_unix(self.0.saturating_add(seconds))
+    }
+
+    /// Seconds from `earlier` to this instant, negative if it is not earlier.
+    pub const fn since(self, earlier: Self) -> i64 {
+        self.0 - earlier.0
+    }
+}
+
+impl fmt::Display for Instant {
+    /// `2025-03-03T11:06:40Z`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.civil(0).format("%Y-%m-%dT%H:%M:%SZ"))
+    }
+}
+
+impl<Tz: chrono::TimeZone> From<DateTime<Tz>> for Instant {
+    /// Fractions of a second are dropped.
+    fn from(time: DateTime<Tz>) -> Self {
+        Self::from_unix(time.timestamp())
+    }
+}
+
+#[cfg(feature = "serde")]
+impl serde::Serialize for Instant {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// An instant together with the UTC offset of the place that it is told for.
+///
+/// Displays as RFC 3339 with a numeric offset: `2025-03-03T08:00:00+03:00`, never `Z`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct LocalTime {
+    instant: Instant,
+    offset_s: i32,
+}
+
+impl LocalTime {
+    /// This instant, told `offset_s` seconds east of UTC.
+    pub const fn new(instant: Instant, offset_s: i32) -> Self {
+        Self { instant, offset_s }
+    }
+
+    /// The point on the time line.
+    pub const fn instant(self) -> Instant {
+        self.instant
+    }
+
+    /// Seconds east of UTC.
+    pub const fn offset_s(self) -> i32 {
+        self.offset_s
+    }
+
+    /// What the clock on the wall shows.
+    pub fn civil(self) -> NaiveDateTime {
+        self.instant.civil(self.offset_s)
+    }
+
+    /// Seconds since local midnight by the clock on the wall.
+    pub(crate) fn second_of_day(self) -> i64 {
+        (self.instant.unix() + i64::from(self.offset_s)).rem_euclid(86_400)
+    }
+}
+
+impl fmt::Display for LocalTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.offset_s < 0 { '-' } else { '+' };
+        let offset = self.offset_s.unsigned_abs();
+        let (hours, minutes, seconds) = (offset / 3600, offset / 60 % 60, offset % 60);
+        write!(
+            f,
+            "{}{sign}{hours:02}:{minutes:02}",
+            self.civil().format("%Y-%m-%dT%H:%M:%S")
+        )?;
+        // Only before zones were standardised, a century ago.
+        if seconds != 0 {
+            write!(f, ":{seconds:02}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(feature = "serde")]
+impl serde::Serialize for LocalTime {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// The date so many days later, stopping at the ends of the calendar.
+pub(crate) fn shift_date(date: NaiveDate, days: i64) -> NaiveDate {
+    let ends = if days < 0 {
+        NaiveDate::MIN
+    } else {
+        NaiveDate::MAX
+    };
+    TimeDelta::try_days(days)
+        .and_then(|days| date.checked_add_signed(days))
+        .unwrap_or(ends)
+}
