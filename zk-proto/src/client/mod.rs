@@ -1,0 +1,263 @@
+//! The session on tokio's sockets. No protocol decisions are made here.
+
+mod connect;
+mod link;
+mod methods;
+
+use std::{collections::VecDeque, fmt, net::SocketAddr, time::Instant};
+
+use tokio::net::ToSocketAddrs;
+
+use self::link::Link;
+pub use self::{connect::Connect, methods::DeviceInfo};
+use crate::{
+    Error, Misuse,
+    record::{self, Counters},
+    request::{self, Exit, Prepared, Request},
+    session::{Event, Output, Progress, Session, Stats},
+    wire::{Encoding, Transport},
+};
+
+/// Bytes read from a socket at once.
+const READ_BUFFER: usize = 256 << 10;
+
+/// A connection to one terminal.
+///
+/// Dropping it says goodbye without waiting; [`disconnect`](Self::disconnect) waits for the
+/// answer. A call whose future was dropped half-way leaves a TCP connection unusable
+/// ([`Misuse::Poisoned`]): half a frame may have been sent, and the next call must not read the
+/// last one's answer.
+pub struct Client {
+    session: Session,
+    link: Link,
+    buffer: Box<[u8]>,
+    /// A call is under way; still set at the next one if its future was dropped.
+    in_flight: bool,
+    events: VecDeque<record::Event>,
+    on_progress: Option<Box<dyn FnMut(Progress) + Send + Sync>>,
+    prepared: Option<Prepared>,
+    counters: Option<Counters>,
+    encoding: Encoding,
+    disable_while_reading: bool,
+}
+
+impl Client {
+    /// Connects, and proves the comm key where the terminal asks for it.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), zk_proto::Error> {
+    /// use zk_proto::{Client, CommKey, Connect, mock::MockDevice};
+    ///
+    /// let device = MockDevice::builder().comm_key(1234).start().await.unwrap();
+    /// let options = Connect::tcp().comm_key(CommKey::new(1234));
+    /// let mut terminal = Client::connect(device.addr(), options).await?;
+    /// println!("{}", terminal.time().await?);
+    /// terminal.disconnect().await?;
+    /// # Ok(()) }
+    /// ```
+    pub async fn connect(address: impl ToSocketAddrs, options: Connect) -> Result<Self, Error> {
+        let addresses: Vec<SocketAddr> = tokio::net::lookup_host(address)
+            .await
+            .map_err(|error| Error::io("looking up the address", error))?
+            .collect();
+        let mut result = Err(Error::io(
+            "looking up the address",
+            std::io::Error::new(std::io::ErrorKind::NotFound, "the name has no address"),
+        ));
+        for transport in options.transports() {
+            result = Self::connect_over(*transport, &addresses, &options).await;
+            let try_next = match &result {
+                Ok(_) => false,
+                Err(Error::Timeout { .. } | Error::Io { .. }) => true,
+                Err(_) => false,
+            };
+            if !try_next {
+                break;
+            }
+        }
+        result
+    }
+
+    async fn connect_over(
+        transport: Transport,
+        addresses: &[SocketAddr],
+        options: &Connect,
+    ) -> Result<Self, Error> {
+        let link = Link::open(transport, addresses, options.session.packet_timeout).await?;
+        let mut client = Self {
+            session: Session::new(transport, options.session_options(transport)),
+            link,
+            buffer: vec![0; READ_BUFFER].into_boxed_slice(),
+            in_flight: false,
+            events: VecDeque::new(),
+            on_progress: None,
+            prepared: None,
+            counters: None,
+            encoding: options.encoding,
+            disable_while_reading: options.disable_while_reading,
+        };
+        client.call(request::Connect).await?;
+        Ok(client)
+    }
+
+    /// Sends a request and waits for its reply.
+    pub async fn call<R: Request>(&mut self, request: R) -> Result<R::Reply, Error> {
+        if self.in_flight {
+            // The last call's future was dropped.
+            match self.session.transport() {
+                Transport::Tcp => return Err(Misuse::Poisoned.into()),
+                Transport::Udp => self.session.abandon(),
+            }
+        }
+        self.in_flight = true;
+        let ticket = self.session.submit(request, now());
+        let result = loop {
+            match self.session.poll_output() {
+                Output::Transmit(bytes) => {
+                    if let Err(error) = self.link.send(&bytes, self.session.send_timeout()).await {
+                        self.session.handle_closed();
+                        break Err(error);
+                    }
+                }
+                Output::Event(Event::Answer { ticket: id, result }) if id == ticket.id() => {
+                    break ticket.open(id, result);
+                }
+                Output::Event(event) => self.take_event(event),
+                Output::Wait(deadline) => {
+                    if let Err(error) = self.receive(deadline).await {
+                        self.session.handle_closed();
+                        break Err(error);
+                    }
+                }
+            }
+        };
+        self.flush().await;
+        self.in_flight = false;
+        result
+    }
+
+    /// Says goodbye and closes the connection.
+    pub async fn disconnect(mut self) -> Result<(), Error> {
+        if self.prepared.is_some() {
+            self.free().await?;
+        }
+        self.call(Exit).await
+    }
+
+    /// Calls `report` whenever a bulk read has come further.
+    pub fn on_progress(&mut self, report: impl FnMut(Progress) + Send + Sync + 'static) {
+        self.on_progress = Some(Box::new(report));
+    }
+
+    /// What was sent and received so far.
+    pub fn stats(&self) -> Stats {
+        self.session.stats()
+    }
+
+    /// How packets travel; tells what [`Connect::auto`] chose.
+    pub fn transport(&self) -> Transport {
+        self.session.transport()
+    }
+
+    /// The encoding of names this connection was told to expect.
+    pub fn encoding(&self) -> Encoding {
+        self.encoding
+    }
+
+    /// The address of the terminal.
+    pub fn peer_addr(&self) -> SocketAddr {
+        self.link.peer()
+    }
+
+    /// Takes the next event that came while a call was under way.
+    pub fn next_buffered_event(&mut self) -> Option<record::Event> {
+        self.events.pop_front()
+    }
+
+    /// Waits for bytes, or for the deadline.
+    async fn receive(&mut self, deadline: Option<Instant>) -> Result<(), Error> {
+        let read = self.link.receive(&mut self.buffer);
+        let received = match deadline {
+            Some(deadline) => tokio::time::timeout_at(deadline.into(), read).await.ok(),
+            None => Some(read.await),
+        };
+        match received {
+            None => self.session.handle_timeout(now()),
+            Some(Ok(0)) if self.session.transport() == Transport::Tcp => {
+                self.session.handle_closed();
+            }
+            Some(Ok(length)) => {
+                let bytes = self.buffer.get(..length).unwrap_or(&[]);
+                self.session.handle_input(bytes, now());
+            }
+            Some(Err(error)) => return Err(Error::io("receiving", error)),
+        }
+        Ok(())
+    }
+
+    /// Sends what is still queued after the answer, such as the acknowledgement of an event or the
+    /// goodbye after a failure. Errors would only repeat what the next call says.
+    async fn flush(&mut self) {
+        loop {
+            match self.session.poll_output() {
+                Output::Transmit(bytes) => {
+                    if self
+                        .link
+                        .send(&bytes, self.session.send_timeout())
+                        .await
+                        .is_err()
+                    {
+                        self.session.handle_closed();
+                    }
+                }
+                Output::Event(event) => self.take_event(event),
+                Output::Wait(_) => return,
+            }
+        }
+    }
+
+    fn take_event(&mut self, event: Event) {
+        match event {
+            Event::Realtime(event) => self.events.push_back(event),
+            Event::Progress(progress) => {
+                if let Some(report) = &mut self.on_progress {
+                    report(progress);
+                }
+            }
+            // The answer to a call whose future was dropped.
+            Event::Answer { .. } => {}
+        }
+    }
+}
+
+/// Free, enable where needed and exit, as far as the socket takes them without waiting.
+impl Drop for Client {
+    fn drop(&mut self) {
+        let half_sent = self.in_flight && self.session.transport() == Transport::Tcp;
+        if half_sent {
+            return;
+        }
+        self.session.farewell();
+        loop {
+            match self.session.poll_output() {
+                Output::Transmit(bytes) => self.link.try_send(&bytes),
+                Output::Event(_) => {}
+                Output::Wait(_) => return,
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("peer", &self.link.peer())
+            .field("transport", &self.session.transport())
+            .finish_non_exhaustive()
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the client is where time enters")]
+fn now() -> Instant {
+    Instant::now()
+}

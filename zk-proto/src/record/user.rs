@@ -1,0 +1,325 @@
+//! Users.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use nom::{
+    IResult, Parser,
+    bytes::complete::take,
+    number::complete::{le_u16, le_u32, u8},
+};
+
+use super::attendance::split;
+use crate::{
+    DecodeError,
+    wire::{Encoding, Name, UserId},
+};
+
+const WHAT: &str = "user list";
+
+/// What a user may do at the terminal. Other values occur, so this stays a number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Privilege(pub u8);
+
+impl Privilege {
+    /// A normal user.
+    pub const USER: Self = Self(0);
+    /// May enrol others.
+    pub const ENROLLER: Self = Self(2);
+    /// May do most.
+    pub const MANAGER: Self = Self(6);
+    /// May do everything.
+    pub const ADMIN: Self = Self(14);
+
+    /// Whether the user is disabled.
+    pub const fn is_disabled(self) -> bool {
+        self.0 & 1 != 0
+    }
+
+    /// The level, 0 to 7: 0 user, 1 enroller, 3 manager, 7 administrator.
+    pub const fn level(self) -> u8 {
+        (self.0 >> 1) & 7
+    }
+}
+
+/// The shape of one user record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum UserLayout {
+    /// 72 bytes, colour-screen terminals.
+    Bytes72,
+    /// 28 bytes, older ones.
+    Bytes28,
+}
+
+impl UserLayout {
+    /// Every layout that is understood, the usual one first.
+    pub const ALL: &[Self] = &[Self::Bytes72, Self::Bytes28];
+    const WIDTHS: &[usize] = &[72, 28];
+
+    /// Bytes per record.
+    pub const fn width(self) -> usize {
+        match self {
+            Self::Bytes72 => 72,
+            Self::Bytes28 => 28,
+        }
+    }
+
+    /// The layout of a width in bytes.
+    pub fn of_width(width: usize) -> Option<Self> {
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|layout| layout.width() == width)
+    }
+}
+
+/// One user. Passwords are passed over when a record is read and never kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct User {
+    /// Internal number, the slot the record lies in.
+    pub uid: u16,
+    /// The id people type: `user_id` in the attendance log.
+    pub user_id: UserId,
+    /// The name, in the terminal's encoding.
+    pub name: Name,
+    /// What the user may do.
+    pub privilege: Privilege,
+    /// Number of the card; 0 where there is none.
+    pub card: u32,
+    /// Access group; 1 is the usual one.
+    pub group: u8,
+}
+
+impl User {
+    /// Reads the first record of `bytes`.
+    pub fn parse(bytes: &[u8], layout: UserLayout) -> Result<Self, DecodeError> {
+        let record = bytes.get(..layout.width()).unwrap_or(bytes);
+        let parsed = match layout {
+            UserLayout::Bytes72 => user72(record),
+            UserLayout::Bytes28 => user28(record),
+        };
+        parsed
+            .map(|(_, user)| user)
+            .map_err(|_| DecodeError::TooShort {
+                what: "user record",
+                expected: layout.width(),
+                found: bytes.len(),
+            })
+    }
+
+    /// Appends the record as a terminal stores it, with an empty password.
+    pub fn encode(&self, layout: UserLayout, out: &mut BytesMut) {
+        out.put_u16_le(self.uid);
+        out.put_u8(self.privilege.0);
+        match layout {
+            UserLayout::Bytes72 => {
+                out.put_bytes(0, 8);
+                put_field::<24>(self.name.as_bytes(), out);
+                out.put_u32_le(self.card);
+                out.put_u8(self.group);
+                out.put_bytes(0, 8);
+                put_field::<24>(self.user_id.as_bytes(), out);
+            }
+            UserLayout::Bytes28 => {
+                out.put_bytes(0, 5);
+                put_field::<8>(self.name.as_bytes(), out);
+                out.put_u32_le(self.card);
+                out.put_u8(0);
+                out.put_u8(self.group);
+                out.put_u16_le(0);
+                // Such firmware has numeric ids only.
+                let id = self.user_id.decode(Encoding::Utf8).parse().unwrap_or(0);
+                out.put_u32_le(id);
+            }
+        }
+    }
+
+    fn is_plausible(&self) -> bool {
+        let printable = |text: &[u8]| text.iter().all(|byte| *byte >= 0x20 && *byte != 0x7f);
+        self.uid != 0
+            && self.privilege.0 < 16
+            && !self.user_id.is_empty()
+            && printable(self.user_id.as_bytes())
+            && printable(self.name.as_bytes())
+    }
+}
+
+fn user72(input: &[u8]) -> IResult<&[u8], User> {
+    let (rest, (uid, privilege, _password, name, card, group, _zones, id)) = (
+        le_u16,
+        u8,
+        take(8_usize),
+        take(24_usize),
+        le_u32,
+        u8,
+        take(8_usize),
+        take(24_usize),
+    )
+        .parse(input)?;
+    let user = User {
+        uid,
+        user_id: UserId::from_field(id),
+        name: Name::from_field(name),
+        privilege: Privilege(privilege),
+        card,
+        group,
+    };
+    Ok((rest, user))
+}
+
+fn user28(input: &[u8]) -> IResult<&[u8], User> {
+    let (rest, (uid, privilege, _password, name, card, _card_high, group, _zones, id)) = (
+        le_u16,
+        u8,
+        take(5_usize),
+        take(8_usize),
+        le_u32,
+        u8,
+        u8,
+        le_u16,
+        le_u32,
+    )
+        .parse(input)?;
+    let user = User {
+        uid,
+        user_id: if id == 0 {
+            UserId::default()
+        } else {
+            id.to_string().as_str().into()
+        },
+        name: Name::from_field(name),
+        privilege: Privilege(privilege),
+        card,
+        group,
+    };
+    Ok((rest, user))
+}
+
+fn put_field<const N: usize>(text: &[u8], out: &mut BytesMut) {
+    let mut field = [0; N];
+    for (to, from) in field.iter_mut().zip(text) {
+        *to = *from;
+    }
+    out.put_slice(&field);
+}
+
+/// A whole list of users.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UserList;
+
+impl UserList {
+    /// Reads a data set: a `u32` total and the records, of whatever width fits. `count` is what
+    /// the counters say, a hint.
+    pub fn parse(data: &Bytes, count: Option<u32>) -> Result<Vec<User>, DecodeError> {
+        let Some((announced, body)) = split(data)? else {
+            return Ok(Vec::new());
+        };
+        let truncated = |found| DecodeError::Truncated {
+            what: WHAT,
+            announced,
+            found,
+            data: data.clone(),
+        };
+        if announced > body.len() {
+            return Err(truncated(body.len()));
+        }
+        let records = body.slice(..announced);
+        let layout = detect(&records, count).ok_or_else(|| DecodeError::UnknownWidth {
+            what: WHAT,
+            total: announced,
+            known: UserLayout::WIDTHS,
+            data: data.clone(),
+        })?;
+        let whole = announced - announced % layout.width();
+        if whole < announced {
+            return Err(truncated(whole));
+        }
+        Ok(Self::whole_records(&records, layout))
+    }
+
+    /// Reads the whole records of a data set that is incomplete, such as the one an error carries.
+    pub fn salvage(data: &Bytes, count: Option<u32>) -> Option<Vec<User>> {
+        let (announced, body) = split(data).ok()??;
+        let there = body.slice(..announced.min(body.len()));
+        Some(Self::whole_records(&there, detect(&there, count)?))
+    }
+
+    /// Writes the data set a terminal would send.
+    pub fn encode<'a>(
+        users: impl IntoIterator<Item = &'a User>,
+        layout: UserLayout,
+        out: &mut BytesMut,
+    ) {
+        let mut body = BytesMut::new();
+        for user in users {
+            user.encode(layout, &mut body);
+        }
+        // Terminals number users with 16 bits.
+        out.put_u32_le(u32::try_from(body.len()).unwrap_or(u32::MAX));
+        out.put_slice(&body);
+    }
+
+    fn whole_records(records: &[u8], layout: UserLayout) -> Vec<User> {
+        let chunks = records.chunks_exact(layout.width());
+        chunks
+            .filter_map(|raw| User::parse(raw, layout).ok())
+            .collect()
+    }
+}
+
+/// The layout that fits: by the count, else the one whose records look most like users.
+fn detect(records: &[u8], count: Option<u32>) -> Option<UserLayout> {
+    let size = records.len();
+    let count = count.unwrap_or(0) as usize;
+    if size == 0 {
+        return Some(UserLayout::Bytes72);
+    }
+    if count > 0 && size.is_multiple_of(count) {
+        if let Some(layout) = UserLayout::of_width(size / count) {
+            return Some(layout);
+        }
+    }
+    let share = |layout: UserLayout| {
+        let users = UserList::whole_records(records, layout);
+        let fit = users.iter().filter(|user| user.is_plausible()).count();
+        if users.is_empty() {
+            0
+        } else {
+            fit * 100 / users.len()
+        }
+    };
+    let divides = |layout: &UserLayout| size.is_multiple_of(layout.width());
+    let candidates = UserLayout::ALL.iter().copied();
+    // A width that divides the size wins over one that looks a little better.
+    candidates
+        .map(|layout| (share(layout), divides(&layout), layout))
+        .filter(|(share, _, _)| *share >= 50)
+        .max_by_key(|(share, divides, _)| (*divides, *share))
+        .map(|(_, _, layout)| layout)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(uid: u16) -> User {
+        User {
+            uid,
+            user_id: uid.to_string().as_str().into(),
+            name: "Zoë".into(),
+            privilege: Privilege::ADMIN,
+            card: 70_000,
+            group: 1,
+        }
+    }
+
+    #[test]
+    fn users_survive_the_round_trip_in_every_layout() {
+        // 18 × 28 = 7 × 72 = 504: the size alone cannot tell.
+        for (layout, count) in [(UserLayout::Bytes72, 7), (UserLayout::Bytes28, 18)] {
+            let users: Vec<User> = (1..=count).map(user).collect();
+            let mut data = BytesMut::new();
+            UserList::encode(&users, layout, &mut data);
+            assert_eq!(UserList::parse(&data.freeze(), None), Ok(users));
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! One type per command with its reply; no ordering. Each file holds both directions.
+
+mod buffer;
+mod clock;
+mod connect;
+mod control;
+mod info;
+mod raw;
+mod sets;
+
+use bytes::{Bytes, BytesMut};
+
+pub use self::{
+    buffer::{Announcement, DataSet, FreeBuffer, PrepareBuffer, Prepared, ReadBuffer, ReadSlice},
+    clock::{ReadClock, SetClock},
+    connect::{Auth, CommKey, Connect, DEFAULT_TICK, Exit},
+    control::{DisableDevice, EnableDevice, RefreshData},
+    info::{DeviceOption, ReadCounters, ReadOption, ReadVersion},
+    raw::Raw,
+    sets::{ReadAttendance, ReadUsers},
+};
+use crate::{Code, DecodeError};
+
+/// A command and what comes back.
+pub trait Request {
+    /// What a successful answer means.
+    type Reply;
+    /// The command's number.
+    const CODE: Code;
+    /// How the answer comes.
+    const EXCHANGE: Exchange = Exchange::Single;
+    /// Whether sending it twice does no harm. Only such requests are repeated, and only over UDP.
+    const REPEATABLE: bool = false;
+
+    /// The number to send; differs from [`CODE`](Self::CODE) only for [`Raw`].
+    fn code(&self) -> Code {
+        Self::CODE
+    }
+
+    /// Appends the payload.
+    fn encode(&self, out: &mut BytesMut);
+
+    /// Which part of the prepared data set is wanted, for [`Exchange::Slice`].
+    fn slice(&self) -> ReadBuffer {
+        ReadBuffer { offset: 0, len: 0 }
+    }
+
+    /// Reads the answer.
+    fn decode(&self, answer: Answer) -> Result<Self::Reply, DecodeError>;
+}
+
+/// How the answer to a request comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Exchange {
+    /// One packet.
+    Single,
+    /// One packet, or an announcement, data packets and a final acknowledgement.
+    Transfer,
+    /// A part of the prepared data set, in as many chunks as it takes.
+    Slice,
+    /// A whole data set: prepare, read in chunks, free.
+    Bulk,
+}
+
+/// A successful answer, put together if it came in parts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// `ACK_OK`, or `DATA` where data came.
+    pub code: Code,
+    /// Session field of the packet; the state of the terminal in the answer to `STATE_RRQ`.
+    pub session: u16,
+    /// The payload, without gaps.
+    pub payload: Bytes,
+}
+
+/// Reads a fixed-size beginning of a payload.
+fn head<const N: usize>(what: &'static str, payload: &[u8]) -> Result<[u8; N], DecodeError> {
+    payload.first_chunk().copied().ok_or(DecodeError::TooShort {
+        what,
+        expected: N,
+        found: payload.len(),
+    })
+}

@@ -1,0 +1,332 @@
+//! Data that comes in parts: announcement, data packets, acknowledgement.
+
+use std::collections::BTreeMap;
+
+use bytes::{Bytes, BytesMut};
+
+use super::{
+    Progress,
+    phase::{Context, buffer, refusal, single},
+};
+use crate::{
+    Code, Error, Protocol,
+    request::{Announcement, Answer, ReadBuffer, Request},
+    wire::{Packet, Transport},
+};
+
+/// What a packet did to a transfer.
+#[derive(Debug)]
+pub(super) enum Flow {
+    /// More packets are needed.
+    More,
+    /// The packet is the answer: nothing was transferred.
+    Answer(Answer),
+    /// All data is here.
+    Complete,
+}
+
+/// One transfer.
+#[derive(Debug)]
+pub(super) struct Inbound {
+    transport: Transport,
+    /// Bytes asked for; `None` if the terminal decides.
+    requested: Option<u32>,
+    limit: u32,
+    announced: Option<u32>,
+    /// What had been collected by earlier transfers of the same read, and this one's data behind
+    /// it. Over UDP this one's data is in `parts` until it is complete.
+    data: BytesMut,
+    base: usize,
+    parts: BTreeMap<u16, Bytes>,
+    parts_len: usize,
+}
+
+impl Inbound {
+    /// The transfer of something whose size the terminal decides.
+    pub(super) fn whole(context: &Context<'_>) -> Self {
+        Self::new(
+            context.transport,
+            None,
+            context.options.max_data_set,
+            BytesMut::new(),
+        )
+    }
+
+    fn new(transport: Transport, requested: Option<u32>, limit: u32, data: BytesMut) -> Self {
+        Self {
+            transport,
+            requested,
+            limit,
+            announced: None,
+            base: data.len(),
+            data,
+            parts: BTreeMap::new(),
+            parts_len: 0,
+        }
+    }
+
+    /// Takes a packet that answers the command `sent`.
+    pub(super) fn packet(&mut self, packet: &Packet<'_>, sent: Code) -> Result<Flow, Error> {
+        match packet.header.code {
+            Code::PREPARE_DATA => self.announce(packet.payload),
+            Code::DATA => self.collect(packet),
+            code if code.is_ok() => self.acknowledged(packet),
+            code => Err(refusal(sent, code)),
+        }
+    }
+
+    /// Whether only the acknowledgement is missing.
+    pub(super) fn is_settled(&self) -> bool {
+        self.announced.is_some_and(|total| self.received() >= total)
+    }
+
+    /// The transfer as it was before its first packet.
+    pub(super) fn again(mut self) -> Self {
+        self.data.truncate(self.base);
+        Self::new(self.transport, self.requested, self.limit, self.data)
+    }
+
+    pub(super) fn into_answer(mut self) -> Answer {
+        self.join();
+        Answer {
+            code: Code::DATA,
+            session: 0,
+            payload: self.data.freeze(),
+        }
+    }
+
+    pub(super) fn partial(mut self, error: Error) -> Error {
+        self.join();
+        incomplete(self.data, self.announced, error)
+    }
+
+    fn announce(&mut self, payload: &[u8]) -> Result<Flow, Error> {
+        let total = Announcement::parse(payload)?.total;
+        if self.announced.is_some() {
+            // Repeated by the network or the terminal.
+            return Ok(Flow::More);
+        }
+        if total > self.limit {
+            return Err(Protocol::DataSetTooLarge {
+                announced: total,
+                limit: self.limit,
+            }
+            .into());
+        }
+        if self.data.capacity() == 0 {
+            self.data = buffer(total);
+        }
+        self.announced = Some(total);
+        // Datagrams overtake each other: the data may be here already.
+        Ok(Flow::More)
+    }
+
+    fn collect(&mut self, packet: &Packet<'_>) -> Result<Flow, Error> {
+        if self.announced.is_none() && self.requested.is_none() && self.transport == Transport::Tcp
+        {
+            // Inline: the whole data set in the answer itself.
+            return Ok(Flow::Answer(single(packet)));
+        }
+        match self.transport {
+            Transport::Tcp => {
+                self.check_room(packet.payload.len())?;
+                self.data.extend_from_slice(packet.payload);
+            }
+            Transport::Udp => return self.collect_datagram(packet),
+        }
+        self.after_data()
+    }
+
+    /// Over UDP the session field tells the order, and a repeated index is dropped. Without an
+    /// announcement this may be the answer itself, or have overtaken the announcement.
+    fn collect_datagram(&mut self, packet: &Packet<'_>) -> Result<Flow, Error> {
+        if self.announced.is_none() && self.requested.is_none() {
+            return Ok(Flow::Answer(single(packet)));
+        }
+        let index = packet.header.session;
+        if self.parts.contains_key(&index) {
+            return Ok(Flow::More);
+        }
+        self.check_room(packet.payload.len())?;
+        self.parts_len += packet.payload.len();
+        self.parts
+            .insert(index, Bytes::copy_from_slice(packet.payload));
+        self.after_data()
+    }
+
+    fn after_data(&self) -> Result<Flow, Error> {
+        match (self.announced, self.requested) {
+            // A chunk without announcement has no acknowledgement either.
+            (None, Some(requested)) if self.received() >= requested => Ok(Flow::Complete),
+            _ => Ok(Flow::More),
+        }
+    }
+
+    fn acknowledged(&self, packet: &Packet<'_>) -> Result<Flow, Error> {
+        let received = self.received();
+        match self.announced {
+            None if received == 0 => Ok(Flow::Answer(single(packet))),
+            None => Ok(Flow::Complete),
+            Some(total) if received >= total => Ok(Flow::Complete),
+            // Datagrams overtake each other.
+            Some(_) if self.transport == Transport::Udp => Ok(Flow::More),
+            Some(announced) => Err(Protocol::ShortTransfer {
+                announced,
+                received,
+            }
+            .into()),
+        }
+    }
+
+    fn check_room(&self, more: usize) -> Result<(), Error> {
+        let room = self.announced.or(self.requested).unwrap_or(self.limit);
+        let received = self.received().saturating_add(length(more));
+        if received > room {
+            return Err(Protocol::LongTransfer {
+                announced: room,
+                received,
+            }
+            .into());
+        }
+        Ok(())
+    }
+
+    /// Bytes of this transfer.
+    fn received(&self) -> u32 {
+        length(self.data.len() - self.base + self.parts_len)
+    }
+
+    /// Moves the datagrams behind the data, as far as there is no gap.
+    fn join(&mut self) {
+        let whole = self
+            .announced
+            .or(self.requested)
+            .is_some_and(|total| self.received() >= total);
+        let parts = std::mem::take(&mut self.parts);
+        for ((index, part), expected) in parts.into_iter().zip(0_u16..) {
+            if !whole && index != expected {
+                break;
+            }
+            self.data.extend_from_slice(&part);
+        }
+        self.parts_len = 0;
+    }
+}
+
+/// A read in chunks.
+#[derive(Debug)]
+pub(super) struct Reading {
+    /// Where in the prepared data set the read begins.
+    offset: u32,
+    /// Bytes wanted.
+    len: u32,
+    max_chunk: u32,
+    limit: u32,
+    /// Whether the buffer is freed at the end.
+    frees: bool,
+    inbound: Inbound,
+}
+
+impl Reading {
+    pub(super) fn new(offset: u32, len: u32, frees: bool, context: &Context<'_>) -> Self {
+        let max_chunk = context.options.max_chunk.max(1);
+        let limit = context.options.max_data_set;
+        let requested = Some(len.min(max_chunk));
+        let inbound = Inbound::new(context.transport, requested, limit, buffer(len));
+        Self {
+            offset,
+            len,
+            max_chunk,
+            limit,
+            frees,
+            inbound,
+        }
+    }
+
+    /// The payload of the request for the current chunk.
+    pub(super) fn request(&self) -> Bytes {
+        let done = length(self.inbound.base);
+        let chunk = ReadBuffer {
+            offset: self.offset.saturating_add(done),
+            len: self.inbound.requested.unwrap_or(0),
+        };
+        let mut payload = BytesMut::new();
+        chunk.encode(&mut payload);
+        payload.freeze()
+    }
+
+    pub(super) fn packet(&mut self, packet: &Packet<'_>, sent: Code) -> Result<Flow, Error> {
+        self.inbound.packet(packet, sent)
+    }
+
+    pub(super) fn is_settled(&self) -> bool {
+        self.inbound.is_settled()
+    }
+
+    pub(super) fn again(mut self) -> Self {
+        self.inbound = self.inbound.again();
+        self
+    }
+
+    pub(super) fn frees(&self) -> bool {
+        self.frees
+    }
+
+    pub(super) fn progress(&self) -> Progress {
+        Progress {
+            received: length(self.inbound.data.len()),
+            total: self.len,
+        }
+    }
+
+    /// Ends the current chunk and begins the next; `true` if there is none. A chunk may be shorter
+    /// than asked for, but not empty.
+    pub(super) fn chunk_done(&mut self) -> Result<bool, Error> {
+        self.inbound.join();
+        let requested = self.inbound.requested.unwrap_or(0) as usize;
+        let asked = self.inbound.base + requested;
+        // More than was asked for is not ours.
+        self.inbound.data.truncate(asked);
+        let received = length(self.inbound.data.len());
+        if received >= self.len {
+            return Ok(true);
+        }
+        if self.inbound.data.len() == self.inbound.base {
+            return Err(Protocol::ShortTransfer {
+                announced: self.len,
+                received,
+            }
+            .into());
+        }
+        let data = std::mem::take(&mut self.inbound.data);
+        let requested = Some((self.len - received).min(self.max_chunk));
+        self.inbound = Inbound::new(self.inbound.transport, requested, self.limit, data);
+        Ok(false)
+    }
+
+    pub(super) fn into_answer(self) -> Answer {
+        self.inbound.into_answer()
+    }
+
+    pub(super) fn partial(mut self, error: Error) -> Error {
+        self.inbound.join();
+        incomplete(self.inbound.data, Some(self.len), error)
+    }
+}
+
+/// An error with the data that had arrived, if any had.
+fn incomplete(data: BytesMut, total: Option<u32>, error: Error) -> Error {
+    if data.is_empty() {
+        return error;
+    }
+    Error::Incomplete {
+        data: data.freeze(),
+        total,
+        source: Box::new(error),
+    }
+}
+
+/// Lengths are bounded by `max_data_set`, a `u32`.
+fn length(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}
