@@ -1,0 +1,396 @@
+//! What a target is told: our wire shape of one day, and the frozen entry that the outbox keeps.
+
+use std::fmt;
+
+use serde_json::{Map, Value, json};
+
+use crate::IdempotencyKey;
+
+/// One employee's shift on one work date, in the words of our `schema: 1`.
+///
+/// Times are RFC 3339 with a numeric offset, durations are seconds, codes are those of the assessment.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct DayEntry {
+    /// Employee, work date, shift and slot in one text; stays the same for all revisions.
+    pub record_id: String,
+    /// The employee id.
+    pub user_id: String,
+    /// The employee's name, where known.
+    pub employee_name: Option<String>,
+    /// Work date, `YYYY-MM-DD`.
+    pub date: String,
+    /// First in.
+    pub clock_in: Option<String>,
+    /// Last out.
+    pub clock_out: Option<String>,
+    /// `present`, `half_day`, `absent`, `incomplete` …
+    pub status: String,
+    /// The shift template's id; none for a day off.
+    pub shift: Option<String>,
+    /// IANA name of the zone the times are told in.
+    pub time_zone: String,
+    /// Time worked.
+    pub worked_s: i64,
+    /// Late by.
+    pub late_s: i64,
+    /// Left early by.
+    pub early_leave_s: i64,
+    /// Time beyond the plan.
+    pub overtime_s: i64,
+    /// `auto_closed`, `short_rest`, `dst_change`.
+    pub flags: Vec<String>,
+    /// `in`, `out`.
+    pub missing: Vec<String>,
+    /// `in_too_early`, `out_unusual` … `is_outlier` and `outlier_reason` follow from them.
+    pub outliers: Vec<String>,
+    /// Name of the terminal of the first used punch.
+    pub device_name: Option<String>,
+    /// The terminal's address; none unless the target asks for it.
+    pub device_ip: Option<String>,
+    /// The record vanished.
+    pub deleted: bool,
+}
+
+impl DayEntry {
+    /// The entry as a JSON object with sorted keys. `revision` and `idempotency_key` are not in it: they come when it
+    /// is frozen and when it is sent.
+    ///
+    /// ```
+    /// let day = crm_client::DayEntry { outliers: vec!["in_too_early".into()], ..Default::default() };
+    /// assert_eq!(day.content()["is_outlier"], true);
+    /// assert_eq!(day.content()["outlier_reason"], "clock-in too early");
+    /// ```
+    pub fn content(&self) -> Value {
+        let reasons: Vec<_> = self.outliers.iter().map(|code| prose(code)).collect();
+        sorted(json!({
+            "schema": 1,
+            "record_id": self.record_id,
+            "user_id": self.user_id,
+            "employee_name": self.employee_name,
+            "date": self.date,
+            "clock_in": self.clock_in,
+            "clock_out": self.clock_out,
+            "status": self.status,
+            "shift": self.shift,
+            "time_zone": self.time_zone,
+            "worked_s": self.worked_s,
+            "late_s": self.late_s,
+            "early_leave_s": self.early_leave_s,
+            "overtime_s": self.overtime_s,
+            "flags": self.flags,
+            "missing": self.missing,
+            "outliers": self.outliers,
+            "is_outlier": !self.outliers.is_empty(),
+            "outlier_reason": (!reasons.is_empty()).then(|| reasons.join(", ")),
+            "device_name": self.device_name,
+            "device_ip": self.device_ip,
+            "deleted": self.deleted,
+        }))
+    }
+
+    /// The entry as a target is to be told.
+    ///
+    /// ```
+    /// let day = crm_client::DayEntry { record_id: "17/2026-03-02/day/0".into(), ..Default::default() };
+    /// let entry = day.freeze("hr", 4);
+    /// assert_eq!(entry.entry_id(), "17/2026-03-02/day/0");
+    /// assert_eq!(entry.content()["revision"], 4);
+    /// ```
+    pub fn freeze(&self, target: impl Into<String>, revision: u64) -> Entry {
+        Entry::new(
+            target,
+            &self.record_id,
+            revision,
+            self.deleted,
+            self.content(),
+        )
+    }
+}
+
+/// One revision of one thing, as one target is told it: frozen when it is queued.
+///
+/// The content is a JSON object with sorted keys that carries its own `revision` and `deleted` and no
+/// `idempotency_key`. Its text can be stored and [thawed](Self::thaw) again without losing a byte.
+///
+/// ```
+/// use crm_client::Entry;
+/// use serde_json::json;
+///
+/// let entry = Entry::new("hr", "17/1", 2, false, json!({"worked_s": 60, "date": "2026-03-02"}));
+/// let text = entry.content().to_string();
+/// assert_eq!(text, r#"{"date":"2026-03-02","deleted":false,"revision":2,"worked_s":60}"#);
+///
+/// let again = Entry::thaw("hr", "17/1", 2, false, &text, entry.key().as_str())?;
+/// assert_eq!(again, entry);
+/// # Ok::<(), crm_client::ThawError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    target: String,
+    id: String,
+    revision: u64,
+    deleted: bool,
+    content: Value,
+    key: IdempotencyKey,
+    prior_remote_id: Option<String>,
+}
+
+impl Entry {
+    /// Freezes `content` as a revision of `entry_id`. It gets the fields `revision` and `deleted`, so that it can
+    /// never disagree with the entry, and loses an `idempotency_key`. What is no object becomes the field `value` of
+    /// one.
+    pub fn new(
+        target: impl Into<String>,
+        entry_id: impl Into<String>,
+        revision: u64,
+        deleted: bool,
+        content: Value,
+    ) -> Self {
+        let (target, id) = (target.into(), entry_id.into());
+        let mut fields = match content {
+            Value::Object(fields) => fields,
+            other => Map::from_iter([("value".to_owned(), other)]),
+        };
+        fields.remove("idempotency_key");
+        fields.insert("revision".to_owned(), revision.into());
+        fields.insert("deleted".to_owned(), deleted.into());
+        let content = sorted(Value::Object(fields));
+        let key = IdempotencyKey::of(&target, &id, revision, &content);
+        Self {
+            target,
+            id,
+            revision,
+            deleted,
+            content,
+            key,
+            prior_remote_id: None,
+        }
+    }
+
+    /// An entry from its stored parts. The key is the stored one: a retry keeps it, whatever a newer version of this
+    /// crate would compute.
+    pub fn thaw(
+        target: impl Into<String>,
+        entry_id: impl Into<String>,
+        revision: u64,
+        deleted: bool,
+        content: &str,
+        key: &str,
+    ) -> Result<Self, ThawError> {
+        let fields: Map<String, Value> = serde_json::from_str(content)
+            .map_err(|error| ThawError(format!("the content is no JSON object: {error}")))?;
+        let key = IdempotencyKey::from_hex(key)
+            .ok_or_else(|| ThawError("the key is not 64 hexadecimal digits".into()))?;
+        let content = sorted(Value::Object(fields));
+        Ok(Self {
+            target: target.into(),
+            id: entry_id.into(),
+            revision,
+            deleted,
+            content,
+            key,
+            prior_remote_id: None,
+        })
+    }
+
+    /// With the id that the target gave an earlier revision, so that connectors can update instead of create.
+    #[must_use]
+    pub fn with_prior_remote_id(self, prior_remote_id: Option<String>) -> Self {
+        Self {
+            prior_remote_id,
+            ..self
+        }
+    }
+
+    /// The target's id.
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// What the entry is about; for days the record id.
+    pub fn entry_id(&self) -> &str {
+        &self.id
+    }
+
+    /// Higher is newer.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// The thing vanished.
+    pub fn deleted(&self) -> bool {
+        self.deleted
+    }
+
+    /// The frozen object, keys sorted. `to_string()` is the text to store.
+    pub fn content(&self) -> &Value {
+        &self.content
+    }
+
+    /// The key under which every attempt is made.
+    pub fn key(&self) -> &IdempotencyKey {
+        &self.key
+    }
+
+    /// The id that the target gave an earlier revision.
+    pub fn prior_remote_id(&self) -> Option<&str> {
+        self.prior_remote_id.as_deref()
+    }
+
+    /// The object as it goes out in our own form: with the key.
+    ///
+    /// ```
+    /// let entry = crm_client::Entry::new("hr", "17/1", 2, false, serde_json::json!({}));
+    /// assert_eq!(entry.to_wire()["idempotency_key"], entry.key().as_str());
+    /// ```
+    pub fn to_wire(&self) -> Value {
+        let mut wire = self.content.clone();
+        if let Value::Object(fields) = &mut wire {
+            fields.insert("idempotency_key".to_owned(), self.key.as_str().into());
+        }
+        sorted(wire)
+    }
+}
+
+/// A stored entry is damaged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ThawError(String);
+
+impl fmt::Display for ThawError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a stored entry is damaged: {}", self.0)
+    }
+}
+
+impl std::error::Error for ThawError {}
+
+/// Sorts the keys at every depth. `serde_json` does so by itself unless some crate of the build turns on
+/// `preserve_order`; keys must not depend on that.
+fn sorted(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let mut fields: Vec<_> = fields
+                .into_iter()
+                .map(|(key, value)| (key, sorted(value)))
+                .collect();
+            fields.sort_by(|(a, _), (b, _)| a.cmp(b));
+            Value::Object(fields.into_iter().collect())
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(sorted).collect()),
+        plain => plain,
+    }
+}
+
+fn prose(code: &str) -> String {
+    match code {
+        "in_too_early" => "clock-in too early",
+        "in_too_late" => "clock-in too late",
+        "out_too_early" => "clock-out too early",
+        "out_too_late" => "clock-out too late",
+        "in_unusual" => "unusual time of clock-in",
+        "out_unusual" => "unusual time of clock-out",
+        other => return other.replace('_', " "),
+    }
+    .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{DayEntry, Entry};
+
+    #[test]
+    fn a_day_has_every_field_of_schema_1() {
+        let day = DayEntry {
+            record_id: "17/2026-03-02/day/0".into(),
+            user_id: "17".into(),
+            employee_name: Some("Zoë".into()),
+            date: "2026-03-02".into(),
+            clock_in: Some("2026-03-02T05:10:00+03:00".into()),
+            status: "incomplete".into(),
+            shift: Some("day".into()),
+            time_zone: "Africa/Nairobi".into(),
+            missing: vec!["out".into()],
+            outliers: vec!["in_too_early".into(), "new_code".into()],
+            device_name: Some("Gate".into()),
+            ..DayEntry::default()
+        };
+        assert_eq!(
+            *day.freeze("hr", 7).content(),
+            json!({
+                "schema": 1, "record_id": "17/2026-03-02/day/0", "revision": 7, "deleted": false,
+                "user_id": "17", "employee_name": "Zoë", "date": "2026-03-02",
+                "clock_in": "2026-03-02T05:10:00+03:00", "clock_out": null,
+                "is_outlier": true, "outlier_reason": "clock-in too early, new code",
+                "device_name": "Gate", "device_ip": null, "status": "incomplete", "shift": "day",
+                "time_zone": "Africa/Nairobi", "worked_s": 0, "late_s": 0, "early_leave_s": 0, "overtime_s": 0,
+                "flags": [], "missing": ["out"], "outliers": ["in_too_early", "new_code"],
+            })
+        );
+    }
+
+    #[test]
+    fn the_order_of_keys_does_not_change_the_key() {
+        let one = serde_json::from_str(r#"{"b":{"y":1,"x":[{"d":1,"c":2}]},"a":1}"#).unwrap();
+        let two = serde_json::from_str(r#"{"a":1,"b":{"x":[{"c":2,"d":1}],"y":1}}"#).unwrap();
+        let (one, two) = (
+            Entry::new("t", "e", 1, false, one),
+            Entry::new("t", "e", 1, false, two),
+        );
+        assert_eq!(one.key(), two.key());
+        assert_eq!(one.content().to_string(), two.content().to_string());
+    }
+
+    #[test]
+    fn freezing_writes_what_the_entry_says_over_what_the_content_said() {
+        let entry = Entry::new(
+            "t",
+            "e",
+            3,
+            true,
+            json!({"revision": 1, "deleted": false, "idempotency_key": "old"}),
+        );
+        assert_eq!(
+            entry.content().to_string(),
+            r#"{"deleted":true,"revision":3}"#
+        );
+    }
+
+    #[test]
+    fn what_is_no_object_is_kept_as_a_value() {
+        assert_eq!(
+            Entry::new("t", "e", 1, false, json!([1])).content()["value"],
+            json!([1])
+        );
+    }
+
+    #[test]
+    fn thawing_a_frozen_entry_gives_the_same_bytes_and_key() {
+        let frozen = Entry::new(
+            "t",
+            "e",
+            u64::MAX,
+            false,
+            json!({"name": "李伟\u{7f}\u{1}", "n": [1, {"z": null, "a": -1}]}),
+        );
+        let text = frozen.content().to_string();
+        let thawed = Entry::thaw("t", "e", u64::MAX, false, &text, frozen.key().as_str()).unwrap();
+        assert_eq!(thawed, frozen);
+        assert_eq!(thawed.content().to_string(), text);
+        assert_eq!(thawed.to_wire().to_string(), frozen.to_wire().to_string());
+    }
+
+    #[test]
+    fn damaged_rows_are_told_apart() {
+        let key = Entry::new("t", "e", 1, false, json!({})).key().to_string();
+        let text = |content, key: &str| {
+            Entry::thaw("t", "e", 1, false, content, key)
+                .unwrap_err()
+                .to_string()
+        };
+        assert!(text("[]", &key).contains("no JSON object"));
+        assert!(text("{", &key).contains("no JSON object"));
+        assert!(text("{}", "zz").contains("64 hexadecimal digits"));
+    }
+}
