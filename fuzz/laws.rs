@@ -1,0 +1,354 @@
+//! What must hold for any bytes whatsoever. The fuzz targets search for a counter-example, and the replay
+//! in `zk-proto/tests/it/regressions.rs` applies the same laws to the committed seeds and finds.
+//!
+//! Each law takes the bytes as the fuzzer made them, panics if it is broken and says why.
+
+use std::{collections::HashMap, time::Instant};
+
+use bytes::{Buf, Bytes, BytesMut};
+use zk_proto::{
+    Code, Error,
+    record::{AttendanceLog, AttendanceRef, LogHint, User, UserLayout, UserList},
+    request::{
+        Answer, Connect, DataSet, PrepareBuffer, ReadAttendance, ReadClock, ReadCounters,
+        ReadOption, ReadSlice, ReadUsers, ReadVersion, Request,
+    },
+    session::{Event, Options, Output, Session, TicketId},
+    wire::{Encoding, Framer, PackedTime, Packet, Transport, decode_any, encode_packet},
+};
+
+/// A law and the name of its target and of its folder of seeds.
+pub type Law = (&'static str, fn(&[u8]));
+
+/// Every law.
+pub const LAWS: &[Law] = &[
+    ("attendance", attendance),
+    ("decode", decode),
+    ("framer", framer),
+    ("packet", packet),
+    ("session", session),
+    ("users", users),
+];
+
+/// A packet that parses is written again byte for byte, if its checksum is right.
+pub fn packet(data: &[u8]) {
+    let Ok(packet) = Packet::parse(data) else {
+        return;
+    };
+    assert_eq!(packet.as_bytes(), data);
+    if !packet.checksum_valid() {
+        return;
+    }
+    let mut out = BytesMut::new();
+    let header = packet.header;
+    encode_packet(
+        Transport::Udp,
+        header.code,
+        header.session,
+        header.reply_id,
+        packet.payload,
+        &mut out,
+    );
+    let again = Packet::parse(&out).expect("what we write parses");
+    assert!(again.checksum_valid());
+    // 0000 and ffff are the same sum in ones' complement, so this field alone may differ.
+    assert_eq!(again.header.checksum % 0xffff, header.checksum % 0xffff);
+    assert_eq!(again.payload, packet.payload);
+}
+
+/// Any split of a stream gives the same packets. The first two bytes say where the stream is cut.
+pub fn framer(data: &[u8]) {
+    let Some((cut, stream)) = data.split_first_chunk() else {
+        return;
+    };
+    let whole = packets([stream]);
+    let cut = usize::from(u16::from_le_bytes(*cut)).min(stream.len());
+    let (head, tail) = stream.split_at(cut);
+    assert_eq!(packets([head, tail]), whole, "cut at {cut}");
+    assert_eq!(packets(stream.chunks(1)), whole, "cut at every byte");
+}
+
+/// The packets up to the first error, and whether there was one.
+fn packets<'a>(inputs: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Vec<u8>>, bool) {
+    let mut framer = Framer::new(Transport::Tcp);
+    let mut found = Vec::new();
+    for mut input in inputs {
+        loop {
+            match framer.next(&mut input) {
+                Ok(Some(packet)) => found.push(packet.to_vec()),
+                Ok(None) => break,
+                Err(_) => return (found, true),
+            }
+        }
+    }
+    (found, false)
+}
+
+/// Whatever the bytes are, they can be put into words, and that comes to an end.
+pub fn decode(data: &[u8]) {
+    for transport in [Transport::Tcp, Transport::Udp] {
+        for found in decode_any(data, transport).take(data.len() + 1).enumerate() {
+            assert!(found.0 < data.len(), "more packets than bytes");
+            let _ = format!("{found:?}");
+        }
+    }
+}
+
+/// A log that parses is written again without loss, and one that does not can be salvaged. The first byte
+/// is the number of records that the counters tell, 0 for a terminal that does not tell.
+pub fn attendance(data: &[u8]) {
+    let Some((count, set)) = data.split_first() else {
+        return;
+    };
+    let hint = LogHint {
+        count: (*count > 0).then_some(u32::from(*count)),
+        layout: None,
+    };
+    let set = Bytes::copy_from_slice(set);
+    let Ok(log) = AttendanceLog::parse(set.clone(), hint) else {
+        if let Some(log) = AttendanceLog::salvage(&set, hint) {
+            log.iter().for_each(|record| visit(&record));
+        }
+        return;
+    };
+    assert_eq!(log.iter().count(), log.len());
+    log.iter().for_each(|record| visit(&record));
+    let records: Vec<_> = log.iter().map(|record| record.to_record()).collect();
+    let mut written = BytesMut::new();
+    AttendanceLog::encode(&records, log.layout(), &mut written);
+    let hint = LogHint {
+        layout: Some(log.layout()),
+        ..hint
+    };
+    let again = AttendanceLog::parse(written.freeze(), hint).expect("what we write parses");
+    assert!(again.iter().map(|record| record.to_record()).eq(records));
+}
+
+fn visit(record: &AttendanceRef<'_>) {
+    let time = record.time();
+    // 2000-01-01 00:00:00 is a date, but only terminals without a clock tell it.
+    assert_eq!(
+        time.is_valid(),
+        time.to_civil().is_ok() && time != PackedTime::NONE
+    );
+    read_text(record.user_id_bytes());
+    assert_eq!(record.user_id().as_bytes(), record.user_id_bytes());
+    let _ = format!("{record:?}");
+}
+
+/// A list of users that parses is written again without loss, and one that does not can be salvaged. The
+/// first byte is the number of users that the counters tell, 0 for a terminal that does not tell.
+pub fn users(data: &[u8]) {
+    let Some((count, set)) = data.split_first() else {
+        return;
+    };
+    let count = (*count > 0).then_some(u32::from(*count));
+    let set = Bytes::copy_from_slice(set);
+    let users = match UserList::parse(&set, count) {
+        Ok(users) => users,
+        Err(_) => UserList::salvage(&set, count).unwrap_or_default(),
+    };
+    for user in users {
+        read_text(user.name.as_bytes());
+        read_text(user.user_id.as_bytes());
+        let mut record = BytesMut::new();
+        user.encode(UserLayout::Bytes72, &mut record);
+        assert_eq!(
+            User::parse(&record, UserLayout::Bytes72).as_ref(),
+            Ok(&user)
+        );
+    }
+}
+
+/// Whatever the bytes are, they read as some text in every encoding.
+fn read_text(bytes: &[u8]) {
+    for encoding in [
+        Encoding::Auto,
+        Encoding::Utf8,
+        Encoding::Gbk,
+        Encoding::ShiftJis,
+        Encoding::Windows1256,
+    ] {
+        let _ = encoding.decode(bytes);
+    }
+}
+
+/// Whatever a terminal says, every call ends, once, and what a broken read brings is not more than was
+/// announced.
+///
+/// The first byte chooses the transport, the request and how to read the rest: as the bytes that arrive, or
+/// as packets ([`Script`]) that get the right reply id and checksum, so that they are listened to.
+pub fn session(data: &[u8]) {
+    let Some((choice, data)) = data.split_first() else {
+        return;
+    };
+    let transport = if choice & 1 == 0 {
+        Transport::Tcp
+    } else {
+        Transport::Udp
+    };
+    let mut talk = Talk {
+        session: Session::new(transport, Options::default()),
+        now: Instant::now(),
+        reply_id: 0,
+        open: HashMap::new(),
+    };
+    talk.submit(Connect);
+    let mut asked = false;
+    let raw = choice & 2 != 0;
+    let mut script = Script(data);
+    loop {
+        talk.drain();
+        if talk.session.is_connected() && !asked {
+            asked = true;
+            talk.ask(choice >> 2);
+        } else if raw {
+            talk.session.handle_input(data, talk.now);
+            break;
+        } else {
+            let Some(packet) = script.next(transport, talk.reply_id) else {
+                break;
+            };
+            talk.session.handle_input(&packet, talk.now);
+        }
+    }
+    talk.wait_for_the_end();
+}
+
+/// Packets as the fuzzer writes them: `u16` code, `u16` session, `u16` length and so many bytes of payload.
+/// The highest bit of the length makes it an answer to something else.
+struct Script<'a>(&'a [u8]);
+
+impl Script<'_> {
+    fn next(&mut self, transport: Transport, reply_id: u16) -> Option<BytesMut> {
+        if self.0.len() < 6 {
+            return None;
+        }
+        let (code, session, length) = (
+            self.0.get_u16_le(),
+            self.0.get_u16_le(),
+            self.0.get_u16_le(),
+        );
+        let reply_id = reply_id ^ (length >> 15);
+        let payload = self
+            .0
+            .split_at(usize::from(length & 0x7fff).min(self.0.len()));
+        self.0 = payload.1;
+        let mut packet = BytesMut::new();
+        encode_packet(
+            transport,
+            Code(code),
+            session,
+            reply_id,
+            payload.0,
+            &mut packet,
+        );
+        Some(packet)
+    }
+}
+
+type Open = Box<dyn FnOnce(TicketId, Result<Answer, Error>) -> Result<(), Error>>;
+
+/// A session and the calls that have not ended.
+struct Talk {
+    session: Session,
+    now: Instant,
+    /// Of the last request.
+    reply_id: u16,
+    open: HashMap<TicketId, Open>,
+}
+
+impl Talk {
+    fn ask(&mut self, choice: u8) {
+        match choice % 8 {
+            0 => self.submit(ReadAttendance {
+                hint: LogHint::default(),
+            }),
+            1 => self.submit(ReadUsers { count: None }),
+            2 => self.submit(ReadCounters),
+            3 => self.submit(ReadOption {
+                key: "~SerialNumber",
+            }),
+            4 => self.submit(ReadClock),
+            5 => self.submit(PrepareBuffer(DataSet::ATTENDANCE)),
+            6 => self.submit(ReadSlice {
+                offset: 40,
+                len: 100_000,
+            }),
+            _ => self.submit(ReadVersion),
+        }
+    }
+
+    fn submit<R: Request + 'static>(&mut self, request: R) {
+        let ticket = self.session.submit(request, self.now);
+        let id = ticket.id();
+        let open: Open = Box::new(|id, result| ticket.open(id, result).map(drop));
+        self.open.insert(id, open);
+    }
+
+    /// Does what the session wants, until it waits; gives the instant it waits for.
+    fn drain(&mut self) -> Option<Instant> {
+        loop {
+            match self.session.poll_output() {
+                Output::Transmit(bytes) => {
+                    let bytes = match self.session.transport() {
+                        Transport::Tcp => &bytes[8..],
+                        Transport::Udp => &bytes[..],
+                    };
+                    let sent = Packet::parse(bytes).expect("what we send parses");
+                    assert!(sent.checksum_valid());
+                    // Events are acknowledged under number 0, which says nothing about the request.
+                    if sent.header.code != Code::ACK_OK {
+                        self.reply_id = sent.header.reply_id;
+                    }
+                }
+                Output::Event(Event::Answer { ticket, result }) => self.take(ticket, result),
+                Output::Event(_) => {}
+                Output::Wait(until) => return until,
+            }
+        }
+    }
+
+    fn take(&mut self, ticket: TicketId, result: Result<Answer, Error>) {
+        let open = self.open.remove(&ticket).expect("one answer for each call");
+        if let Err(error) = open(ticket, result) {
+            let _ = (
+                error.to_string(),
+                error.kind(),
+                error.remedy(),
+                error.is_retryable(),
+            );
+            if let Error::Incomplete {
+                data,
+                total: Some(total),
+                ..
+            } = error
+            {
+                assert!(
+                    data.len() as u64 <= u64::from(total),
+                    "{} of {total} bytes",
+                    data.len()
+                );
+            }
+        }
+    }
+
+    fn wait_for_the_end(mut self) {
+        // Over UDP each packet of a call may be sent three times.
+        for _ in 0..100 {
+            match self.drain() {
+                Some(until) => {
+                    assert!(until >= self.now, "an instant that has passed");
+                    self.now = until;
+                    self.session.handle_timeout(until);
+                }
+                None => break,
+            }
+        }
+        assert!(
+            self.open.is_empty(),
+            "a call without an end: {:?}",
+            self.session
+        );
+    }
+}
