@@ -1,19 +1,495 @@
 //! Strings the steps together.
 
-use crate::{Correction, Error, Instant, Outcome, Plan, Punch, Zone};
+use std::collections::BTreeMap;
+
+use chrono::{Datelike, NaiveDate};
+
+use crate::correct::Corrected;
+use crate::dedup::{self, Found};
+use crate::group::Groups;
+use crate::instant::shift_date;
+use crate::intake::{Barred, Intake, Stamp};
+use crate::judge::{Case, Judge, day_type};
+use crate::plan::{Plan, Roster};
+use crate::schedule::{Calendar, Instance};
+use crate::{
+    Correction, Disposition, EmployeeId, Error, Explanation, Flag, Form, Instant, LocalTime,
+    OrphanReason, Outcome, Punch, PunchOutcome, Record, Slot, Week, Weekly, Zone, usual,
+};
 
 /// From punches to records: the outcome is a function of the plan and the *sets* of punches and corrections (R61).
+///
+/// `as_of` is the present instant: records that further punches could still reach are not final then (R55). Without
+/// it everything is past.
+///
+/// # Errors
+///
+/// `overlapping_shifts`, `conflicting_punch_id`, `conflicting_correction_id`, `set_kind_refused`, `invalid_punch`. What
+/// is wrong with the configuration alone was found by [`Plan::new`].
 pub fn assess(
     punches: &[Punch],
     corrections: &[Correction],
     plan: &Plan<impl Zone>,
     as_of: Option<Instant>,
 ) -> Result<Outcome, Error> {
-    let _ = (punches, corrections, plan);
-    Ok(Outcome {
+    let corrected = Corrected::new(corrections, plan.config.strategy)?;
+    let intake = Intake::new(punches, &corrected, plan)?;
+    let mut engine = Engine {
+        plan,
+        calendar: Calendar::new(plan),
+        judge: Judge::new(plan, as_of),
+        intake: &intake,
+        fates: vec![Fate::Barred; intake.readings.len()],
         records: Vec::new(),
-        punches: Vec::new(),
-        weeks: None,
+        instances: Vec::new(),
+        timely: Vec::new(),
+        kept: Vec::new(),
+        groups: Groups::default(),
+    };
+    let mut weeks = plan.config.weekly.map(|_| Vec::new());
+    let mut begin = 0;
+    for (employee, &end) in intake.employees.iter().zip(&intake.ends) {
+        let stream = &intake.stamps[begin..end];
+        begin = end;
+        let roster = plan.roster.get(employee);
+        if roster.is_none() && stream.is_empty() {
+            continue;
+        }
+        let first = engine.records.len();
+        engine.person(employee, roster, stream)?;
+        if let (Some(weekly), Some(weeks)) = (plan.config.weekly, &mut weeks) {
+            sum_weeks(&engine.records[first..], weekly, weeks);
+        }
+    }
+    let Engine { records, fates, .. } = engine;
+    Ok(Outcome {
+        records,
+        punches: punch_outcomes(&intake, &fates, plan),
+        weeks,
         as_of,
     })
+}
+
+/// What became of a punch, as long as there are only numbers.
+#[derive(Debug, Clone, Copy)]
+enum Fate {
+    /// The reading says why.
+    Barred,
+    LateLocked(NaiveDate),
+    Duplicate {
+        of: u32,
+        reason: crate::DuplicateReason,
+    },
+    Outlier {
+        template: u32,
+        date: NaiveDate,
+        reason: crate::Beyond,
+        edge: LocalTime,
+    },
+    NoShift,
+    OutOfRange {
+        template: u32,
+        date: NaiveDate,
+    },
+    Used {
+        template: u32,
+        date: NaiveDate,
+        role: crate::Role,
+        rule: crate::Rule,
+    },
+}
+
+/// The work on one employee after the other, with buffers that are used again.
+struct Engine<'p, Z> {
+    plan: &'p Plan<Z>,
+    calendar: Calendar<'p, Z>,
+    judge: Judge<'p, Z>,
+    intake: &'p Intake<'p>,
+    fates: Vec<Fate>,
+    records: Vec<Record>,
+    instances: Vec<Instance>,
+    timely: Vec<Stamp>,
+    kept: Vec<Stamp>,
+    groups: Groups,
+}
+
+impl<Z: Zone> Engine<'_, Z> {
+    fn person(
+        &mut self,
+        employee: &EmployeeId,
+        roster: Option<&Roster>,
+        stream: &[Stamp],
+    ) -> Result<(), Error> {
+        self.calendar
+            .instances(employee, roster, &mut self.instances)?;
+        self.lock(stream);
+        self.kept.clear();
+        let (window_s, fates) = (self.plan.config.dedup_window_s, &mut self.fates);
+        dedup::walk(&self.timely, window_s, &mut self.kept, |stamp, found| {
+            if let Found::Duplicate { of, reason } = found {
+                fates[stamp.punch as usize] = Fate::Duplicate {
+                    of: of.punch,
+                    reason,
+                };
+            }
+        });
+        self.groups
+            .assign(&self.kept, &self.instances, self.plan, roster);
+
+        let mut made = Vec::new();
+        self.planned(employee, roster, &mut made);
+        self.open(employee, roster, &mut made);
+        self.outliers_and_orphans();
+        self.idle_dates(employee, roster, &mut made);
+        self.finish(made);
+        Ok(())
+    }
+
+    /// R35: what arrived after its period was closed takes part in nothing.
+    fn lock(&mut self, stream: &[Stamp]) {
+        self.timely.clear();
+        let locks = &self.plan.config.locks;
+        let readings = &self.intake.readings;
+        let late = |at: Instant, stamp: &Stamp| {
+            readings[stamp.punch as usize]
+                .punch
+                .received
+                .is_some_and(|received| received > at)
+        };
+        if !locks
+            .iter()
+            .any(|lock| stream.iter().any(|stamp| late(lock.at, stamp)))
+        {
+            self.timely.extend_from_slice(stream);
+            return;
+        }
+        let ends: Vec<(Instant, Instant, NaiveDate)> = locks
+            .iter()
+            .map(|lock| (lock.at, self.lock_end(lock.until), lock.until))
+            .collect();
+        for &stamp in stream {
+            let holding = ends
+                .iter()
+                .filter(|&&(at, end, _)| stamp.instant <= end && late(at, &stamp));
+            match holding.map(|&(_, _, until)| until).max() {
+                Some(until) => self.fates[stamp.punch as usize] = Fate::LateLocked(until),
+                None => self.timely.push(stamp),
+            }
+        }
+    }
+
+    /// The last instant that can have to do with dates up to `until`.
+    fn lock_end(&self, until: NaiveDate) -> Instant {
+        let midnight = shift_date(until, 1).and_time(chrono::NaiveTime::MIN);
+        let open = self
+            .plan
+            .templates
+            .iter()
+            .filter_map(|template| match template.shift.form {
+                Form::Open {
+                    max_session_s,
+                    max_span_s,
+                    ..
+                } => Some(i64::from(max_span_s) + i64::from(max_session_s)),
+                _ => None,
+            });
+        let day_end = self
+            .plan
+            .site()
+            .resolve(midnight)
+            .instant()
+            .plus(-1)
+            .plus(open.max().unwrap_or(0));
+        let planned = self
+            .instances
+            .iter()
+            .filter(|instance| self.calendar.date(instance.day) <= until);
+        planned
+            .map(|instance| instance.reach.to)
+            .fold(day_end, Instant::max)
+    }
+
+    fn in_range(&self, date: NaiveDate) -> bool {
+        (self.plan.config.from..=self.plan.config.to).contains(&date)
+    }
+
+    fn planned(
+        &mut self,
+        employee: &EmployeeId,
+        roster: Option<&Roster>,
+        made: &mut Vec<(Instant, Record)>,
+    ) {
+        for (instance, share) in self.instances.iter().zip(&self.groups.planned) {
+            let (template, date) = (instance.template, self.calendar.date(instance.day));
+            let punches = &self.groups.assigned[share.punches.clone()];
+            if !self.in_range(date) {
+                for stamp in punches {
+                    self.fates[stamp.punch as usize] = Fate::OutOfRange { template, date };
+                }
+                continue;
+            }
+            let holiday = self.plan.is_holiday(roster, date);
+            let record = self.judge.record(&Case {
+                employee,
+                date,
+                template,
+                slot: Slot::Nth(instance.slot),
+                day_type: day_type(holiday, self.plan.list(roster, date), false),
+                timing: self.calendar.timing(instance),
+                punches,
+                too_early: share.too_early,
+                too_late: share.too_late,
+                settles: instance.reach.to,
+            });
+            for (stamp, &(role, rule)) in punches.iter().zip(&self.judge.pairs.roles) {
+                self.fates[stamp.punch as usize] = Fate::Used {
+                    template,
+                    date,
+                    role,
+                    rule,
+                };
+            }
+            made.push((instance.start, record));
+        }
+    }
+
+    fn open(
+        &mut self,
+        employee: &EmployeeId,
+        roster: Option<&Roster>,
+        made: &mut Vec<(Instant, Record)>,
+    ) {
+        for open in &self.groups.open {
+            let (template, date) = (open.template, open.date);
+            let punches = &self.groups.assigned[open.punches.clone()];
+            let [first, ..] = punches else { continue };
+            if !self.in_range(date) {
+                for stamp in punches {
+                    self.fates[stamp.punch as usize] = Fate::OutOfRange { template, date };
+                }
+                continue;
+            }
+            let wait = match self.plan.template(template).shift.form {
+                Form::Open {
+                    max_session_s,
+                    min_rest_s,
+                    ..
+                } => max_session_s.max(min_rest_s),
+                _ => 0,
+            };
+            let last = punches.last().unwrap_or(first);
+            let holiday = self.plan.is_holiday(roster, date);
+            let record = self.judge.record(&Case {
+                employee,
+                date,
+                template,
+                slot: Slot::Since(first.instant),
+                day_type: day_type(holiday, self.plan.list(roster, date), open.unscheduled),
+                timing: None,
+                punches,
+                too_early: 0,
+                too_late: 0,
+                settles: last.instant.plus(i64::from(wait)),
+            });
+            for (stamp, &(role, rule)) in punches.iter().zip(&self.judge.pairs.roles) {
+                self.fates[stamp.punch as usize] = Fate::Used {
+                    template,
+                    date,
+                    role,
+                    rule,
+                };
+            }
+            made.push((first.instant, record));
+        }
+    }
+
+    fn outliers_and_orphans(&mut self) {
+        for &(stamp, index, reason) in &self.groups.outliers {
+            let instance = &self.instances[index];
+            let (template, date) = (instance.template, self.calendar.date(instance.day));
+            self.fates[stamp.punch as usize] = if self.in_range(date) {
+                let edge = match reason {
+                    crate::Beyond::InTooEarly => instance.accept.from,
+                    crate::Beyond::OutTooLate => instance.accept.to,
+                };
+                let edge = LocalTime::new(edge, self.plan.zone_of(template).offset_at(edge));
+                Fate::Outlier {
+                    template,
+                    date,
+                    reason,
+                    edge,
+                }
+            } else {
+                Fate::OutOfRange { template, date }
+            };
+        }
+        for stamp in &self.groups.orphans {
+            self.fates[stamp.punch as usize] = Fate::NoShift;
+        }
+    }
+
+    /// Every covered date has at least one record (R63).
+    fn idle_dates(
+        &self,
+        employee: &EmployeeId,
+        roster: Option<&Roster>,
+        made: &mut Vec<(Instant, Record)>,
+    ) {
+        let mut taken: Vec<NaiveDate> = made.iter().map(|(_, record)| record.date).collect();
+        taken.sort_unstable();
+        let mut taken = taken.into_iter().peekable();
+        let mut date = self.plan.config.from;
+        while date <= self.plan.config.to {
+            while taken.next_if(|&other| other < date).is_some() {}
+            if taken.peek() != Some(&date)
+                && let Some(list) = self.plan.list(roster, date)
+            {
+                let holiday = self.plan.is_holiday(roster, date);
+                let record = self.judge.idle(employee, date, list, holiday);
+                made.push((Instant::from_civil(date.into(), 0), record));
+            }
+            date = match date.succ_opt() {
+                Some(next) => next,
+                None => break,
+            };
+        }
+    }
+
+    /// What depends on the neighbours: rest, ordinals, statistics; then the order of R63.
+    fn finish(&mut self, mut made: Vec<(Instant, Record)>) {
+        let first = self.records.len();
+        made.sort_by(|(a_start, a), (b_start, b)| {
+            (a_start, &a.shift, a.slot).cmp(&(b_start, &b.shift, b.slot))
+        });
+        let mut left: Option<Option<LocalTime>> = None;
+        for (_, record) in made.iter_mut().filter(|(_, record)| record.punch_count > 0) {
+            if let (Some(Some(left)), Some(clock_in)) = (left, record.clock_in) {
+                let rest_s = clock_in.instant().since(left.instant());
+                record.rest_s = Some(rest_s);
+                if let Some(least_s) = self.plan.config.min_rest_between_s
+                    && rest_s < i64::from(least_s)
+                {
+                    record.flags.push(Flag::ShortRest);
+                    record.flags.sort_unstable();
+                    record
+                        .findings
+                        .push(Explanation::ShortRest { rest_s, least_s });
+                }
+            }
+            left = Some(record.clock_out);
+        }
+        made.sort_by_key(|(_, record)| record.date);
+        let mut before: Option<(NaiveDate, u32)> = None;
+        for (_, record) in &mut made {
+            record.ordinal = match before {
+                Some((date, ordinal)) if date == record.date => ordinal + 1,
+                _ => 0,
+            };
+            before = Some((record.date, record.ordinal));
+        }
+        self.records
+            .extend(made.into_iter().map(|(_, record)| record));
+        if let Some(stat) = self.plan.config.stat {
+            usual::mark(&mut self.records[first..], stat);
+        }
+    }
+}
+
+/// R60, for the records of one employee.
+fn sum_weeks(records: &[Record], weekly: Weekly, weeks: &mut Vec<Week>) {
+    let mut sums: BTreeMap<NaiveDate, (i64, i64)> = BTreeMap::new();
+    for record in records {
+        let days = record.date.weekday().days_since(weekly.week_start);
+        let (worked, overtime) = sums
+            .entry(shift_date(record.date, -i64::from(days)))
+            .or_default();
+        *worked += record.worked_s;
+        *overtime += record.overtime_s;
+    }
+    let Some(employee) = records.first().map(|record| &record.employee) else {
+        return;
+    };
+    weeks.extend(sums.into_iter().map(|(week_of, (worked_s, overtime))| {
+        let overtime_s = overtime
+            .max(worked_s - i64::from(weekly.threshold_s))
+            .max(0);
+        Week {
+            employee: employee.clone(),
+            week_of,
+            worked_s,
+            overtime_s,
+        }
+    }));
+}
+
+fn punch_outcomes<Z>(intake: &Intake<'_>, fates: &[Fate], plan: &Plan<Z>) -> Vec<PunchOutcome> {
+    let shift = |template: u32| plan.template(template).shift.id.clone();
+    let outcome = |(reading, fate): (&crate::intake::Reading<'_>, &Fate)| {
+        let (disposition, place) = match *fate {
+            Fate::Barred => (barred(reading.barred), None),
+            Fate::LateLocked(until) => (Disposition::LateLocked { until }, None),
+            Fate::Duplicate { of, reason } => {
+                let kept = &intake.readings[of as usize];
+                // A kept punch is in a stream, so it has a time.
+                let of_time = kept.time.unwrap_or(LocalTime::new(Instant::MIN, 0));
+                let window_s = plan.config.dedup_window_s;
+                (
+                    Disposition::Duplicate {
+                        reason,
+                        of: kept.punch.id.clone(),
+                        of_time,
+                        window_s,
+                    },
+                    None,
+                )
+            }
+            Fate::Outlier {
+                template,
+                date,
+                reason,
+                edge,
+            } => (
+                Disposition::Outlier { reason, edge },
+                Some((template, date)),
+            ),
+            Fate::NoShift => (
+                Disposition::Orphan {
+                    reason: OrphanReason::NoShift,
+                },
+                None,
+            ),
+            Fate::OutOfRange { template, date } => {
+                (Disposition::OutOfRange, Some((template, date)))
+            }
+            Fate::Used {
+                template,
+                date,
+                role,
+                rule,
+            } => (Disposition::Used { role, rule }, Some((template, date))),
+        };
+        PunchOutcome {
+            id: reading.punch.id.clone(),
+            disposition,
+            employee: reading
+                .employee
+                .map(|rank| intake.employees[rank as usize].clone()),
+            date: place.map(|(_, date)| date),
+            shift: place.map(|(template, _)| shift(template)),
+            time: reading.time,
+            notes: reading.notes.to_vec(),
+        }
+    };
+    intake.readings.iter().zip(fates).map(outcome).collect()
+}
+
+fn barred(barred: Option<Barred<'_>>) -> Disposition {
+    match barred {
+        Some(Barred::Voided(by)) => Disposition::Voided { by: by.clone() },
+        Some(Barred::Orphan(reason)) => Disposition::Orphan { reason },
+        // Every punch in a stream got a fate of its own.
+        None => Disposition::Orphan {
+            reason: OrphanReason::NoShift,
+        },
+    }
 }

@@ -1,17 +1,28 @@
 //! Pure rules from attendance punches to daily records.
 
 mod assess;
+mod breaks;
+mod correct;
+mod dedup;
 mod error;
 mod explain;
+mod group;
 mod id;
 mod instant;
+mod intake;
+mod judge;
+mod measure;
 mod outcome;
 mod outlier;
+mod pair;
 mod plan;
 mod policy;
 mod punch;
 mod reading;
+mod round;
+mod schedule;
 mod shift;
+mod usual;
 mod zone;
 
 pub use assess::assess;

@@ -1,6 +1,9 @@
 //! What is out of the ordinary about a record (R53, R54): data here, prose in [`Explanation`](crate::Explanation).
 
+use crate::judge::{self, Case};
 use crate::outcome::words;
+use crate::schedule::Timing;
+use crate::{Beyond, Explanation, LocalTime, ShiftTemplate, Tolerance};
 
 words! {
     /// Why a record is an outlier.
@@ -18,4 +21,72 @@ words! {
         /// The out was at an unusual time for this person (R54).
         OutUnusual = "out_unusual",
     }
+}
+
+/// The absolute codes of a record (R53), in order.
+pub(crate) fn of(
+    case: &Case<'_>,
+    shift: &ShiftTemplate,
+    fixed: Option<&Timing>,
+    clock_in: Option<LocalTime>,
+    clock_out: Option<LocalTime>,
+    findings: &mut Vec<Explanation>,
+) -> Vec<OutlierReason> {
+    let mut outliers = Vec::new();
+    if let Some(timing) = fixed {
+        let Tolerance {
+            early_in_s,
+            late_in_s,
+            early_out_s,
+            late_out_s,
+            ..
+        } = shift.tolerance;
+        let sides = [
+            (
+                clock_in,
+                timing.start,
+                early_in_s,
+                OutlierReason::InTooEarly,
+                late_in_s,
+                OutlierReason::InTooLate,
+            ),
+            (
+                clock_out,
+                timing.end,
+                early_out_s,
+                OutlierReason::OutTooEarly,
+                late_out_s,
+                OutlierReason::OutTooLate,
+            ),
+        ];
+        for (time, edge, before_s, before, after_s, after) in sides {
+            let Some(time) = time else { continue };
+            let beyond_s = time.instant().since(edge.instant());
+            let (limit_s, reason) = if beyond_s < 0 {
+                (before_s, before)
+            } else {
+                (after_s, after)
+            };
+            if beyond_s.abs() > i64::from(limit_s) {
+                outliers.push(reason);
+                findings.push(Explanation::Outlier {
+                    reason,
+                    time,
+                    edge,
+                    distance_s: beyond_s.abs(),
+                    limit_s,
+                });
+            }
+        }
+    }
+    for (reason, count) in judge::set_aside(case) {
+        outliers.push(match reason {
+            Beyond::InTooEarly => OutlierReason::InTooEarly,
+            Beyond::OutTooLate => OutlierReason::OutTooLate,
+        });
+        findings.push(Explanation::SetAside { reason, count });
+    }
+    outliers.sort_unstable();
+    outliers.dedup();
+    outliers
 }

@@ -96,7 +96,7 @@ impl Roster {
     }
 }
 
-impl<Z: Zone> Plan<Z> {
+impl<Z> Plan<Z> {
     /// Checks a configuration and looks its zones up, each name once.
     ///
     /// # Errors
@@ -104,7 +104,10 @@ impl<Z: Zone> Plan<Z> {
     /// `invalid_range`, `invalid_timezone`, `unknown_shift`, `invalid_tolerance`, `invalid_thresholds`, and
     /// `invalid_config` for what else makes no sense: a pattern without elements, an id given twice, a rounding step
     /// of 0, an unscheduled shift that is not open, a device named like [`DeviceId::MANUAL`].
-    pub fn new(config: Config, lookup: impl FnMut(&str) -> Option<Z>) -> Result<Self, Error> {
+    pub fn new(config: Config, lookup: impl FnMut(&str) -> Option<Z>) -> Result<Self, Error>
+    where
+        Z: Zone,
+    {
         let years = 1..=9999;
         let (from, to) = (config.from, config.to);
         if from > to || !years.contains(&from.year()) || !years.contains(&to.year()) {

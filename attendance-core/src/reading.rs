@@ -14,6 +14,9 @@ struct Sample {
 }
 
 impl ClockCurve {
+    /// A clock that was never off.
+    pub(crate) const PERFECT: Self = Self(Vec::new());
+
     pub(crate) fn new(samples: &[ClockSample]) -> Self {
         let mut samples = samples.to_vec();
         samples.sort_by_key(|sample| (sample.at.plus(sample.skew_s), sample.at));

@@ -125,6 +125,16 @@ impl ShiftTemplate {
         Ok(())
     }
 
+    /// The time due of a flexible or open shift (R50).
+    pub(crate) fn required_s(&self) -> i64 {
+        match self.form {
+            Form::Fixed { .. } => 0,
+            Form::Flexible { required_s, .. } | Form::Open { required_s, .. } => {
+                i64::from(required_s)
+            }
+        }
+    }
+
     pub(crate) const fn is_open(&self) -> bool {
         matches!(self.form, Form::Open { .. })
     }
