@@ -3,6 +3,8 @@
 
 mod code;
 mod error;
+#[cfg(feature = "mock")]
+pub mod mock;
 pub mod record;
 pub mod request;
 pub mod session;

@@ -1,0 +1,531 @@
+//! The terminal itself: packet in, packets out. No sockets, and no clock of its own.
+
+use std::{net::SocketAddr, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use chrono::{NaiveDateTime, TimeDelta};
+
+use super::{
+    builder::{ChecksumPolicy, Clock},
+    fault::{Fault, Kind},
+    world::{MockStats, Received, Snapshot, World},
+};
+use crate::{
+    Code,
+    record::{Attendance, EventCode, User, UserLayout},
+    request::{
+        Announcement, Auth, DataSet, DeviceOption, Prepared, ReadBuffer, ReadClock, ReadVersion,
+        SetClock,
+    },
+    wire::{PackedTime, Packet, Transport, encode_packet},
+};
+
+/// A terminal in memory.
+#[derive(Debug)]
+pub struct Terminal {
+    pub(super) world: World,
+    /// How far the clock was set away from the time it is given.
+    clock_offset: TimeDelta,
+    next_session: u16,
+}
+
+/// What a terminal knows about one client.
+#[derive(Debug)]
+pub struct Conversation {
+    transport: Transport,
+    peer: Option<SocketAddr>,
+    session: u16,
+    connected: bool,
+    prepared: Option<Bytes>,
+    /// Mask of the events the client wants.
+    events: u16,
+}
+
+/// What a terminal does about a packet.
+#[derive(Debug, Default)]
+pub struct Reaction {
+    /// Frames (or datagrams) to send, in order.
+    pub frames: Vec<Bytes>,
+    /// How long to wait before.
+    pub delay: Duration,
+    /// Whether to close the connection afterwards.
+    pub close: bool,
+}
+
+/// One packet to send.
+struct Reply {
+    code: Code,
+    session: u16,
+    payload: Bytes,
+}
+
+impl Terminal {
+    pub(super) fn new(world: World) -> Self {
+        Self {
+            world,
+            clock_offset: TimeDelta::zero(),
+            next_session: 0x1a2b,
+        }
+    }
+
+    /// A client that has not connected yet.
+    pub fn conversation(&self, transport: Transport) -> Conversation {
+        Conversation {
+            transport,
+            peer: None,
+            session: 0,
+            connected: false,
+            prepared: None,
+            events: 0,
+        }
+    }
+
+    pub(super) fn conversation_with(&self, transport: Transport, peer: SocketAddr) -> Conversation {
+        Conversation {
+            peer: Some(peer),
+            ..self.conversation(transport)
+        }
+    }
+
+    /// Takes a packet (without TCP prefix) at a time, and answers.
+    pub fn handle(
+        &mut self,
+        client: &mut Conversation,
+        packet: &[u8],
+        now: NaiveDateTime,
+    ) -> Reaction {
+        let Ok(packet) = Packet::parse(packet) else {
+            return Reaction::default();
+        };
+        let (code, checksum_valid) = (packet.header.code, packet.checksum_valid());
+        self.world.note(Received {
+            code,
+            reply_id: packet.header.reply_id,
+            session_id: packet.header.session,
+            checksum_valid,
+            peer: client.peer,
+            payload: Bytes::copy_from_slice(packet.payload),
+        });
+        if !checksum_valid && self.world.config.checksum == ChecksumPolicy::Strict {
+            return Reaction::default();
+        }
+        let replies = self.answer(client, &packet, now);
+        self.spoil(client, code, packet.header.reply_id, replies)
+    }
+
+    /// The event a punch makes, for clients that want it, as a frame.
+    pub fn attendance_event(&self, client: &Conversation, record: &Attendance) -> Option<Bytes> {
+        let wanted = client.connected && client.events & EventCode::ATTENDANCE.0 != 0;
+        let payload = event_payload(record);
+        let code = Code::REG_EVENT;
+        wanted.then(|| frame(client.transport, code, EventCode::ATTENDANCE.0, 0, &payload))
+    }
+
+    /// Adds a record to the log.
+    pub fn punch(&mut self, record: Attendance) {
+        self.world.add_record(record);
+    }
+
+    /// Empties the log.
+    pub fn clear_log(&mut self) {
+        self.world.set_records(Vec::new());
+    }
+
+    /// Adds a fault.
+    pub fn fault(&mut self, fault: Fault) {
+        self.world.faults.add(fault);
+    }
+
+    /// What the terminal holds.
+    pub fn snapshot(&self) -> Snapshot {
+        self.world.snapshot()
+    }
+
+    /// What was asked of it.
+    pub fn requests(&self) -> Vec<Received> {
+        self.world.received.clone()
+    }
+
+    /// What was served.
+    pub fn stats(&self) -> MockStats {
+        self.world.stats.clone()
+    }
+
+    fn answer(
+        &mut self,
+        client: &mut Conversation,
+        packet: &Packet<'_>,
+        now: NaiveDateTime,
+    ) -> Vec<Reply> {
+        let code = packet.header.code;
+        if let Some(answer) = self.refusal(code) {
+            return one(answer, client.session);
+        }
+        match code {
+            Code::CONNECT => return self.connect(client),
+            Code::AUTH => return self.auth(client, packet.payload),
+            // Acknowledged events.
+            Code::ACK_OK => return Vec::new(),
+            _ if !client.connected => return one(Code::ACK_UNAUTH, client.session),
+            _ => {}
+        }
+        match code {
+            Code::PREPARE_BUFFER => self.prepare(client, packet.payload),
+            Code::READ_BUFFER => self.read(client, packet.payload),
+            Code::ATTLOG_RRQ => {
+                let data = self.log();
+                self.stream(&data)
+            }
+            Code::USERTEMP_RRQ if packet.payload == [5] => self.stream(&self.world.user_data()),
+            _ => self.simple(client, packet, now),
+        }
+    }
+
+    /// Commands that are answered with one packet.
+    fn simple(
+        &mut self,
+        client: &mut Conversation,
+        packet: &Packet<'_>,
+        now: NaiveDateTime,
+    ) -> Vec<Reply> {
+        let (code, payload) = (packet.header.code, packet.payload);
+        let mut out = BytesMut::new();
+        let mut answer = Code::ACK_OK;
+        match code {
+            Code::EXIT => {
+                client.connected = false;
+                client.prepared = None;
+            }
+            Code::FREE_DATA => client.prepared = None,
+            Code::DISABLEDEVICE => self.world.disabled = true,
+            Code::ENABLEDEVICE => self.world.disabled = false,
+            Code::REG_EVENT => {
+                let mask = payload.first_chunk().copied().unwrap_or_default();
+                client.events = u16::from_le_bytes(mask);
+            }
+            Code::GET_FREE_SIZES => {
+                let lie = self.world.faults.take(code, |kind| match kind {
+                    Kind::WrongCounters(count) => Some(*count),
+                    _ => None,
+                });
+                self.world.counters(lie).encode(self.world.config.sizes_width, &mut out);
+            }
+            Code::GET_VERSION => ReadVersion::encode_reply(&self.world.config.firmware, &mut out),
+            Code::GET_TIME => ReadClock::encode_reply(self.time(now), &mut out),
+            Code::SET_TIME => match SetClock::parse(payload).map(|set| set.0.to_civil()) {
+                Ok(Ok(time)) => self.clock_offset = time - self.base(now),
+                _ => answer = Code::ACK_ERROR,
+            },
+            Code::OPTIONS_RRQ => {
+                let key = DeviceOption::parse(payload).key;
+                match self.world.options.get(&key) {
+                    Some(value) => {
+                        DeviceOption { key, value: value.clone() }.encode_reply(&mut out);
+                    }
+                    None => answer = Code::ACK_ERROR,
+                }
+            }
+            Code::OPTIONS_WRQ => {
+                let DeviceOption { key, value } = DeviceOption::parse(payload);
+                self.world.options.insert(key, value);
+            }
+            Code::USER_WRQ => match UserLayout::of_width(payload.len())
+                .and_then(|layout| User::parse(payload, layout).ok())
+            {
+                Some(user) => self.world.put_user(user),
+                None => answer = Code::ACK_ERROR,
+            },
+            Code::DELETE_USER => {
+                let uid = u16::from_le_bytes(payload.first_chunk().copied().unwrap_or_default());
+                let before = self.world.users.len();
+                self.world.users.retain(|user| user.uid != uid);
+                if self.world.users.len() == before {
+                    answer = Code::ACK_ERROR;
+                }
+            }
+            Code::CLEAR_ATTLOG => self.clear_log(),
+            Code::CLEAR_DATA => match payload.first() {
+                None => {
+                    self.clear_log();
+                    self.world.users.clear();
+                }
+                Some(1) => self.clear_log(),
+                Some(5) => self.world.users.clear(),
+                Some(_) => {}
+            },
+            Code::GET_PINWIDTH => out.extend_from_slice(&[9]),
+            Code::DOORSTATE_RRQ => out.extend_from_slice(&[0]),
+            Code::STATE_RRQ => return one(Code::ACK_OK, 0),
+            Code::REFRESHDATA
+            | Code::REFRESHOPTION
+            | Code::RESTART
+            | Code::POWEROFF
+            | Code::TESTVOICE
+            | Code::UNLOCK
+            | Code::ENABLE_CLOCK
+            | Code::STARTVERIFY
+            | Code::CANCELCAPTURE
+            | Code::WRITE_LCD
+            | Code::CLEAR_LCD
+            | Code::CLEAR_OPLOG
+            | Code::CLEAR_ADMIN
+            // Some clients send this after an option they could not read.
+            | Code::ACK_ERROR => {}
+            _ => answer = Code::ACK_UNKNOWN,
+        }
+        vec![Reply {
+            code: answer,
+            session: client.session,
+            payload: out.freeze(),
+        }]
+    }
+
+    fn refusal(&mut self, command: Code) -> Option<Code> {
+        self.world.faults.take(command, |kind| match kind {
+            Kind::Reject(answer) => Some(*answer),
+            Kind::Secured => Some(Code::SECURED),
+            _ => None,
+        })
+    }
+
+    fn connect(&mut self, client: &mut Conversation) -> Vec<Reply> {
+        if client.session == 0 {
+            client.session = self.next_session;
+            self.next_session = self.next_session.wrapping_add(1).max(1);
+        }
+        client.connected = self.world.config.comm_key == 0.into();
+        let answer = if client.connected {
+            Code::ACK_OK
+        } else {
+            Code::ACK_UNAUTH
+        };
+        one(answer, client.session)
+    }
+
+    fn auth(&self, client: &mut Conversation, payload: &[u8]) -> Vec<Reply> {
+        let key = self.world.config.comm_key;
+        let proven =
+            Auth::parse(payload).is_ok_and(|auth| key.accepts(auth.digest, client.session));
+        client.connected |= proven && client.session != 0;
+        let answer = if proven {
+            Code::ACK_OK
+        } else {
+            Code::ACK_UNAUTH
+        };
+        one(answer, client.session)
+    }
+
+    fn prepare(&mut self, client: &mut Conversation, payload: &[u8]) -> Vec<Reply> {
+        let data = match DataSet::parse(payload) {
+            Ok(DataSet::USERS) => self.world.user_data(),
+            Ok(DataSet {
+                command: Code::ATTLOG_RRQ,
+                ..
+            }) => self.log(),
+            // Kinds of data this terminal has none of.
+            Ok(DataSet {
+                command: Code::DB_RRQ | Code::OPLOG_RRQ,
+                ..
+            }) => Bytes::from_static(&[0; 4]),
+            Ok(_) | Err(_) => return one(Code::ACK_ERROR, client.session),
+        };
+        if data.len() <= self.world.config.inline_limit {
+            return vec![Reply {
+                code: Code::DATA,
+                session: client.session,
+                payload: data,
+            }];
+        }
+        let mut out = BytesMut::new();
+        Prepared::encode_reply(u32::try_from(data.len()).unwrap_or(u32::MAX), &mut out);
+        client.prepared = Some(data);
+        vec![Reply {
+            code: Code::ACK_OK,
+            session: client.session,
+            payload: out.freeze(),
+        }]
+    }
+
+    fn read(&mut self, client: &Conversation, payload: &[u8]) -> Vec<Reply> {
+        let (Ok(slice), Some(data)) = (ReadBuffer::parse(payload), &client.prepared) else {
+            return one(Code::ACK_ERROR, client.session);
+        };
+        let mut start = slice.offset as usize;
+        if start > 0
+            && self
+                .world
+                .faults
+                .hit(Code::READ_BUFFER, &Kind::RefuseSlices)
+        {
+            return one(Code::ACK_ERROR, client.session);
+        }
+        if start > 0
+            && self
+                .world
+                .faults
+                .hit(Code::READ_BUFFER, &Kind::IgnoreOffsets)
+        {
+            start = 0;
+        }
+        let end = start.saturating_add(slice.len as usize).min(data.len());
+        if start > end {
+            return one(Code::ACK_ERROR, client.session);
+        }
+        self.stream(&data.slice(start..end))
+    }
+
+    /// Announcement, data packets and acknowledgement.
+    fn stream(&self, data: &Bytes) -> Vec<Reply> {
+        let step = self.world.config.max_packet;
+        let mut out = BytesMut::new();
+        Announcement {
+            total: u32::try_from(data.len()).unwrap_or(u32::MAX),
+            max_packet: u32::try_from(step).unwrap_or(u32::MAX),
+        }
+        .encode(&mut out);
+        let announcement = Reply {
+            code: Code::PREPARE_DATA,
+            session: 0,
+            payload: out.freeze(),
+        };
+        let mut replies = vec![announcement];
+        let starts = (0..data.len()).step_by(step);
+        replies.extend(
+            starts
+                .zip((0..=u16::MAX).cycle())
+                .map(|(start, index)| Reply {
+                    code: Code::DATA,
+                    session: index,
+                    payload: data.slice(start..data.len().min(start + step)),
+                }),
+        );
+        // Real terminals put a count here.
+        replies.push(Reply {
+            code: Code::ACK_OK,
+            session: 1,
+            payload: Bytes::new(),
+        });
+        replies
+    }
+
+    /// The attendance data set, as whole as the faults leave it.
+    fn log(&mut self) -> Bytes {
+        let data = self.world.log_data();
+        let missing = self.world.faults.take(Code::ATTLOG_RRQ, |kind| match kind {
+            Kind::TruncateLog(bytes) => Some(*bytes),
+            _ => None,
+        });
+        data.slice(..data.len().saturating_sub(missing.unwrap_or(0)))
+    }
+
+    /// Turns replies into frames, with the faults that concern bytes.
+    fn spoil(
+        &mut self,
+        client: &Conversation,
+        command: Code,
+        reply_id: u16,
+        replies: Vec<Reply>,
+    ) -> Reaction {
+        let faults = &mut self.world.faults;
+        let delay = faults.take(command, |kind| match kind {
+            Kind::Delay(by) => Some(*by),
+            _ => None,
+        });
+        let mut reaction = Reaction {
+            delay: delay.unwrap_or_default(),
+            ..Reaction::default()
+        };
+        if replies.is_empty() || faults.hit(command, &Kind::Silence) {
+            return reaction;
+        }
+        let instead = faults.take(command, |kind| match kind {
+            Kind::Garbage => Some(&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..]),
+            Kind::AbsurdLength => Some(b"\x50\x50\x82\x7d\xf0\xff\xff\xff\xd0\x07\0\0\0\0\0\0"),
+            Kind::Panel => Some(b"\xaa\x01\x00\x04\x00\x01\x02\x03\x04\xa5\x5a\x55"),
+            _ => None,
+        });
+        if let Some(bytes) = instead {
+            reaction.frames.push(Bytes::from_static(bytes));
+            return reaction;
+        }
+        let corrupt = faults.hit(command, &Kind::CorruptChecksum);
+        let twice = faults.hit(command, &Kind::DuplicateReplies);
+        for reply in replies {
+            if faults
+                .take(command, |kind| {
+                    (*kind == Kind::DropReply(reply.code)).then_some(())
+                })
+                .is_some()
+            {
+                continue;
+            }
+            let Reply {
+                code,
+                session,
+                payload,
+            } = reply;
+            let mut bytes = frame(client.transport, code, session, reply_id, &payload);
+            if corrupt {
+                bytes = corrupted(&bytes, client.transport);
+            }
+            if twice {
+                reaction.frames.push(bytes.clone());
+            }
+            reaction.frames.push(bytes);
+        }
+        reaction
+    }
+
+    /// The time before anybody set the clock.
+    fn base(&self, now: NaiveDateTime) -> NaiveDateTime {
+        match self.world.config.clock {
+            Clock::System => now,
+            Clock::Fixed(time) => time,
+        }
+    }
+
+    fn time(&self, now: NaiveDateTime) -> PackedTime {
+        PackedTime::from_civil(self.base(now) + self.clock_offset).unwrap_or_default()
+    }
+}
+
+fn one(code: Code, session: u16) -> Vec<Reply> {
+    vec![Reply {
+        code,
+        session,
+        payload: Bytes::new(),
+    }]
+}
+
+fn frame(transport: Transport, code: Code, session: u16, reply_id: u16, payload: &[u8]) -> Bytes {
+    let mut out = BytesMut::new();
+    encode_packet(transport, code, session, reply_id, payload, &mut out);
+    out.freeze()
+}
+
+/// The same frame with one bit of its checksum changed.
+fn corrupted(bytes: &[u8], transport: Transport) -> Bytes {
+    let at = match transport {
+        Transport::Tcp => 10,
+        Transport::Udp => 2,
+    };
+    let mut bytes = BytesMut::from(bytes);
+    if let Some(byte) = bytes.get_mut(at) {
+        *byte ^= 1;
+    }
+    bytes.freeze()
+}
+
+/// The layout of 32 bytes: id, verify mode, punch state, six bytes of time.
+fn event_payload(record: &Attendance) -> Bytes {
+    let mut id = [0; 24];
+    for (to, from) in id.iter_mut().zip(record.user_id.as_bytes()) {
+        *to = *from;
+    }
+    let time = record.time.fields();
+    let mut out = BytesMut::from(&id[..]);
+    let year = u8::try_from(time.year - 2000).unwrap_or(0);
+    out.extend_from_slice(&[record.verify_mode.0, record.punch_state.0, year]);
+    out.extend_from_slice(&[time.month, time.day, time.hour, time.minute, time.second]);
+    out.freeze()
+}

@@ -1,0 +1,21 @@
+//! A terminal in software, for tests and demonstrations.
+//!
+//! [`MockDevice`] serves it on loopback; [`Terminal`] is the same thing without sockets. One device
+//! per test, made in the test that uses it: port 0 is the default, and dropping the handle stops
+//! the server.
+
+mod builder;
+mod data;
+mod device;
+mod fault;
+mod server;
+mod world;
+
+pub use self::{
+    builder::{Builder, ChecksumPolicy, Clock, Serve},
+    data::generate,
+    device::{Conversation, Reaction, Terminal},
+    fault::Fault,
+    server::MockDevice,
+    world::{MockStats, Received, Snapshot},
+};

@@ -1,0 +1,392 @@
+//! A terminal on loopback.
+
+use std::{
+    collections::HashMap,
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use bytes::{Bytes, BytesMut};
+use chrono::{DateTime, NaiveDateTime, Utc};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream, UdpSocket},
+    sync::{broadcast, watch},
+    task::JoinSet,
+    time::sleep,
+};
+
+use super::{
+    Builder, Conversation, Fault, MockStats, Reaction, Received, Serve, Snapshot, Terminal,
+    fault::Kind,
+};
+use crate::{
+    Code,
+    record::Attendance,
+    wire::{Framer, Transport},
+};
+
+/// How often a second socket is tried on the port number of the first.
+const PORT_ATTEMPTS: usize = 16;
+
+/// A terminal that is being served. Dropping it ends all connections.
+#[derive(Debug)]
+pub struct MockDevice {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    _tasks: JoinSet<()>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    terminal: Mutex<Terminal>,
+    punches: broadcast::Sender<Attendance>,
+    /// Number of the newest connection, for terminals that serve one client.
+    newest: watch::Sender<u64>,
+    pace: Option<Duration>,
+    one_client: bool,
+}
+
+impl MockDevice {
+    /// Describes a terminal.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> std::io::Result<()> {
+    /// use zk_proto::mock::MockDevice;
+    ///
+    /// let device = MockDevice::builder().generate(7, 20, 500).serial("ABC").start().await?;
+    /// assert_eq!(device.snapshot().records.len(), 500);
+    /// # Ok(()) }
+    /// ```
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    pub(super) async fn start(builder: Builder) -> io::Result<Self> {
+        let (bind, serve) = (builder.bind, builder.serve);
+        let (pace, one_client) = (builder.pace, builder.one_client);
+        let shared = Arc::new(Shared {
+            terminal: Mutex::new(builder.build()?),
+            punches: broadcast::Sender::new(1024),
+            newest: watch::Sender::new(0),
+            pace,
+            one_client,
+        });
+        let (address, tcp, udp) = sockets(bind, serve).await?;
+        let mut tasks = JoinSet::new();
+        if let Some(listener) = tcp {
+            tasks.spawn(accept(listener, Arc::clone(&shared)));
+        }
+        if let Some(socket) = udp {
+            tasks.spawn(datagrams(socket, Arc::clone(&shared)));
+        }
+        Ok(Self {
+            address,
+            shared,
+            _tasks: tasks,
+        })
+    }
+
+    /// Where it listens, TCP and UDP alike.
+    pub fn addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The packets that came in, oldest first.
+    pub fn requests(&self) -> Vec<Received> {
+        self.shared.terminal().requests()
+    }
+
+    /// Forgets the packets that came in.
+    pub fn clear_requests(&self) {
+        self.shared.terminal().world.received.clear();
+    }
+
+    /// What was served.
+    pub fn stats(&self) -> MockStats {
+        self.shared.terminal().stats()
+    }
+
+    /// What the terminal holds.
+    pub fn snapshot(&self) -> Snapshot {
+        self.shared.terminal().snapshot()
+    }
+
+    /// Adds a record to the log; clients that listen for events hear of it.
+    pub fn punch(&self, record: Attendance) {
+        self.shared.terminal().punch(record);
+        // Nobody listens, perhaps.
+        let _ = self.shared.punches.send(record);
+    }
+
+    /// Replaces the log.
+    pub fn set_records(&self, records: Vec<Attendance>) {
+        self.shared.terminal().world.set_records(records);
+    }
+
+    /// Empties the log.
+    pub fn clear_log(&self) {
+        self.shared.terminal().clear_log();
+    }
+
+    /// Adds a fault, for what happens from now on.
+    pub fn fault(&self, fault: Fault) {
+        self.shared.terminal().fault(fault);
+    }
+
+    /// Takes all faults away.
+    pub fn clear_faults(&self) {
+        self.shared.terminal().world.faults.clear();
+    }
+}
+
+impl Shared {
+    /// A panic in a test's thread leaves the terminal as it was, so a poisoned lock is no harm.
+    fn terminal(&self) -> MutexGuard<'_, Terminal> {
+        self.terminal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The sockets for one port number. A free TCP port may be taken for UDP: try another then.
+async fn sockets(
+    bind: SocketAddr,
+    serve: Serve,
+) -> io::Result<(SocketAddr, Option<TcpListener>, Option<UdpSocket>)> {
+    if serve == Serve::Udp {
+        let socket = UdpSocket::bind(bind).await?;
+        return Ok((socket.local_addr()?, None, Some(socket)));
+    }
+    let mut attempt = 1;
+    loop {
+        let listener = TcpListener::bind(bind).await?;
+        let address = listener.local_addr()?;
+        if serve == Serve::Tcp {
+            return Ok((address, Some(listener), None));
+        }
+        match UdpSocket::bind(address).await {
+            Ok(socket) => return Ok((address, Some(listener), Some(socket))),
+            Err(error) if bind.port() != 0 || attempt == PORT_ATTEMPTS => return Err(error),
+            Err(_) => attempt += 1,
+        }
+    }
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => {
+                let Ok((stream, peer)) = accepted else { continue };
+                let number = {
+                    let stats = &mut shared.terminal().world.stats;
+                    stats.connections_total += 1;
+                    stats.connections_now += 1;
+                    stats.connections_max = stats.connections_max.max(stats.connections_now);
+                    stats.connections_total
+                };
+                shared.newest.send_replace(number);
+                connections.spawn(serve_stream(stream, peer, number, Arc::clone(&shared)));
+            }
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+/// Counts a connection for as long as it lives.
+struct Counted(Arc<Shared>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.terminal().world.stats.connections_now -= 1;
+    }
+}
+
+async fn serve_stream(stream: TcpStream, peer: SocketAddr, number: u64, shared: Arc<Shared>) {
+    let counted = Counted(Arc::clone(&shared));
+    let mut newest = shared.newest.subscribe();
+    let served = async {
+        let result = Connection::new(stream, peer, Arc::clone(&shared))
+            .run()
+            .await;
+        // A broken connection is the client's business.
+        drop(result);
+    };
+    let replaced = async {
+        let result = newest
+            .wait_for(|newest| shared.one_client && *newest > number)
+            .await;
+        drop(result);
+    };
+    tokio::select! {
+        () = served => {}
+        () = replaced => {}
+    }
+    drop(counted);
+}
+
+struct Connection {
+    stream: TcpStream,
+    client: Conversation,
+    framer: Framer,
+    shared: Arc<Shared>,
+    punches: broadcast::Receiver<Attendance>,
+    /// Bytes that may still be sent before the connection is dropped.
+    budget: Option<u64>,
+}
+
+impl Connection {
+    fn new(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>) -> Self {
+        let client = shared.terminal().conversation_with(Transport::Tcp, peer);
+        let punches = shared.punches.subscribe();
+        let framer = Framer::new(Transport::Tcp);
+        Self {
+            stream,
+            client,
+            framer,
+            shared,
+            punches,
+            budget: None,
+        }
+    }
+
+    async fn run(mut self) -> io::Result<()> {
+        self.stream.set_nodelay(true)?;
+        let mut buffer = vec![0; 16 << 10];
+        loop {
+            tokio::select! {
+                read = self.stream.read(&mut buffer) => {
+                    let length = read?;
+                    if length == 0 {
+                        return Ok(());
+                    }
+                    for reaction in self.react(buffer.get(..length).unwrap_or(&[]))? {
+                        self.send(reaction).await?;
+                    }
+                }
+                Ok(punch) = self.punches.recv() => {
+                    let event = self.shared.terminal().attendance_event(&self.client, &punch);
+                    let frames = event.into_iter().collect();
+                    self.send(Reaction { frames, ..Reaction::default() }).await?;
+                }
+            }
+        }
+    }
+
+    fn react(&mut self, mut input: &[u8]) -> io::Result<Vec<Reaction>> {
+        let mut reactions = Vec::new();
+        loop {
+            match self.framer.next(&mut input) {
+                Ok(Some(packet)) => {
+                    let mut terminal = self.shared.terminal();
+                    reactions.push(terminal.handle(&mut self.client, packet, now()));
+                }
+                Ok(None) => return Ok(reactions),
+                Err(error) => return Err(io::Error::new(io::ErrorKind::InvalidData, error)),
+            }
+        }
+    }
+
+    async fn send(&mut self, reaction: Reaction) -> io::Result<()> {
+        sleep_if(reaction.delay).await;
+        if self.shared.pace.is_some() {
+            for frame in &reaction.frames {
+                self.write(frame).await?;
+                sleep_if(self.shared.pace.unwrap_or_default()).await;
+            }
+        } else if let [frame] = &*reaction.frames {
+            self.write(frame).await?;
+        } else {
+            let mut all = BytesMut::with_capacity(reaction.frames.iter().map(Bytes::len).sum());
+            for frame in &reaction.frames {
+                all.extend_from_slice(frame);
+            }
+            self.write(&all).await?;
+        }
+        if reaction.close {
+            Err(io::ErrorKind::ConnectionAborted.into())
+        } else {
+            Ok(())
+        }
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let budget = self.budget.or_else(|| {
+            self.shared
+                .terminal()
+                .world
+                .faults
+                .take(Code(0), |kind| match kind {
+                    Kind::DropAfter(bytes) => Some(*bytes),
+                    _ => None,
+                })
+        });
+        let allowed = budget.map_or(bytes.len(), |budget| {
+            usize::try_from(budget)
+                .unwrap_or(usize::MAX)
+                .min(bytes.len())
+        });
+        self.stream
+            .write_all(bytes.get(..allowed).unwrap_or(bytes))
+            .await?;
+        self.shared.terminal().world.stats.bytes_out += allowed as u64;
+        self.budget = budget.map(|budget| budget.saturating_sub(allowed as u64));
+        if allowed < bytes.len() {
+            self.stream.shutdown().await?;
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
+        Ok(())
+    }
+}
+
+async fn datagrams(socket: UdpSocket, shared: Arc<Shared>) {
+    let mut clients: HashMap<SocketAddr, Conversation> = HashMap::new();
+    let mut punches = shared.punches.subscribe();
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        tokio::select! {
+            received = socket.recv_from(&mut buffer) => {
+                // An earlier answer may have found its client gone.
+                let Ok((length, peer)) = received else { continue };
+                let reaction = {
+                    let mut terminal = shared.terminal();
+                    let client = clients
+                        .entry(peer)
+                        .or_insert_with(|| terminal.conversation_with(Transport::Udp, peer));
+                    terminal.handle(client, buffer.get(..length).unwrap_or(&[]), now())
+                };
+                sleep_if(reaction.delay).await;
+                for frame in &reaction.frames {
+                    if socket.send_to(frame, peer).await.is_ok() {
+                        shared.terminal().world.stats.bytes_out += frame.len() as u64;
+                    }
+                    sleep_if(shared.pace.unwrap_or_default()).await;
+                }
+            }
+            Ok(punch) = punches.recv() => {
+                for (peer, client) in &clients {
+                    let event = shared.terminal().attendance_event(client, &punch);
+                    if let Some(event) = event {
+                        // As lost as any datagram.
+                        let _ = socket.send_to(&event, *peer).await;
+                    }
+                }
+            }
+        }
+    }
+}
+
+async fn sleep_if(pause: Duration) {
+    if !pause.is_zero() {
+        sleep(pause).await;
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a terminal on a socket has a clock of its own"
+)]
+fn now() -> NaiveDateTime {
+    DateTime::<Utc>::from(SystemTime::now()).naive_utc()
+}
