@@ -1,0 +1,533 @@
+//! Between the libraries, which know nothing of each other: a translator, without opinions of its own.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use attendance_core::{
+    Assignment, Change, Config as Rules, Correction, Device, DeviceId, Form, Grace, Identity,
+    Instant, Kind, Plan, Punch, PunchTime, Record, Resolved, RosterEntry, ShiftTemplate, Tolerance,
+    Zone,
+};
+use chrono::{NaiveDate, NaiveDateTime, NaiveTime, Weekday};
+use crm_client::{DayEntry, HttpCrm, HttpOptions, Token};
+use jiff::Timestamp;
+use jiff::tz::{AmbiguousOffset, TimeZone};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+
+use crate::app::App;
+use crate::config::{Config, WeekDay};
+use crate::failure::Failure;
+use crate::jobs::sync::TARGET;
+use crate::store::Told;
+use crate::store::days::Dossier;
+use crate::store::entity::{correction, daily_record, punch};
+use crate::store::outbox::Draft;
+use crate::zone;
+
+/// Id of the template that the configuration's `[shift]` makes.
+pub const DEFAULT_SHIFT: &str = "default";
+
+/// Id of the open template for work outside every shift.
+pub const EXTRA_SHIFT: &str = "extra";
+
+/// Rest and other looks backwards end here, so that a record does not depend on how far back an assessment began.
+const LOOK_BACK_S: i64 = 3 * 86_400;
+
+/// An IANA zone as the rules ask for it.
+#[derive(Debug, Clone)]
+pub struct IanaZone(pub TimeZone);
+
+impl Zone for IanaZone {
+    fn offset_at(&self, instant: Instant) -> i32 {
+        let at = instant
+            .unix()
+            .clamp(Timestamp::MIN.as_second(), Timestamp::MAX.as_second());
+        Timestamp::from_second(at).map_or(0, |at| self.0.to_offset(at).seconds())
+    }
+
+    fn resolve(&self, civil: NaiveDateTime) -> Resolved {
+        let as_if_utc = civil.and_utc().timestamp();
+        let at =
+            |offset: jiff::tz::Offset| Instant::from_unix(as_if_utc - i64::from(offset.seconds()));
+        // jiff's civil times cover the years -9999 to 9999; beyond them no zone has rules.
+        let Ok(stamp) = Timestamp::from_second(as_if_utc) else {
+            return Resolved::One(Instant::from_unix(as_if_utc));
+        };
+        match self
+            .0
+            .to_ambiguous_timestamp(TimeZone::UTC.to_datetime(stamp))
+            .offset()
+        {
+            AmbiguousOffset::Unambiguous { offset } => Resolved::One(at(offset)),
+            AmbiguousOffset::Gap { before, after } => Resolved::Gap {
+                before: at(before),
+                after: at(after),
+            },
+            AmbiguousOffset::Fold { before, after } => Resolved::Fold {
+                first: at(before),
+                second: at(after),
+            },
+        }
+    }
+}
+
+/// The rules for one employee and a stretch of dates.
+pub fn plan(
+    app: &App,
+    employee: &str,
+    dossier: &Dossier,
+    from: NaiveDate,
+    to: NaiveDate,
+) -> anyhow::Result<Plan<IanaZone>> {
+    let config = &app.config;
+    let mut rules = Rules::new(&config.timezone.0, from, to);
+    rules.devices = Some(
+        dossier
+            .devices
+            .iter()
+            .map(|row| Device {
+                tz: Some(row.timezone.clone()),
+                ..Device::new(device_id(row.id))
+            })
+            .collect(),
+    );
+    rules.identities = Some(
+        dossier
+            .identities
+            .iter()
+            .map(|(device, user)| Identity {
+                device: Some(device_id(*device)),
+                user: user.as_str().into(),
+                employee: employee.into(),
+            })
+            .collect(),
+    );
+    rules.shifts = vec![default_shift(config), ShiftTemplate::open(EXTRA_SHIFT, 0)];
+    for row in &dossier.templates {
+        rules.shifts.retain(|known| known.id.as_str() != row.id);
+        rules
+            .shifts
+            .push(template(config, &row.id, &row.definition)?);
+    }
+    rules.unscheduled_shift = Some(EXTRA_SHIFT.into());
+    rules.roster = vec![roster(config, employee, dossier)?];
+    rules.holidays = dossier
+        .holidays
+        .iter()
+        .filter_map(|row| row.date.parse().ok())
+        .collect();
+    let midnight = config.plausible_from.0.and_time(NaiveTime::MIN);
+    rules.plausible_from = Some(IanaZone(app.zone.clone()).resolve(midnight).instant());
+    // Tomorrow's punches come from clocks that are wrong.
+    rules.plausible_until = Some(Instant::from_unix(app.clock.as_of() + 86_400));
+    Plan::new(rules, |name| zone::lookup(name).ok().map(IanaZone)).map_err(|error| {
+        Failure::new(
+            "rules",
+            format!("The rules for employee {employee} cannot be used: {error}."),
+            "Correct the shift templates or the roster; the punches are kept and assessed afterwards.",
+        )
+        .into()
+    })
+}
+
+fn default_shift(config: &Config) -> ShiftTemplate {
+    let mut shift = ShiftTemplate::fixed(DEFAULT_SHIFT, config.shift.start.0, config.shift.end.0);
+    shift.tolerance = tolerance(config);
+    shift.grace = Grace {
+        late_s: config.shift.late_grace_minutes.saturating_mul(60),
+        early_s: config.shift.early_grace_minutes.saturating_mul(60),
+    };
+    shift
+}
+
+fn tolerance(config: &Config) -> Tolerance {
+    let outliers = &config.outliers;
+    Tolerance {
+        early_in_s: outliers.early_clock_in_hours.0,
+        late_in_s: outliers.late_clock_in_hours.0,
+        early_out_s: outliers.early_clock_out_hours.0,
+        late_out_s: outliers.late_clock_out_hours.0,
+        reach_s: outliers.reach_hours.0,
+        ..Tolerance::default()
+    }
+}
+
+/// A stored template: the shape of the rules' 3.3, of which the fixed kind is configurable so far.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Definition {
+    #[serde(default)]
+    kind: Option<String>,
+    start: NaiveTime,
+    end: NaiveTime,
+    #[serde(default)]
+    tz: Option<String>,
+    #[serde(default)]
+    grace: DefinedGrace,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct DefinedGrace {
+    late_s: u32,
+    early_s: u32,
+}
+
+fn template(config: &Config, id: &str, definition: &str) -> anyhow::Result<ShiftTemplate> {
+    let refused = |why: String| {
+        Failure::new(
+            "rules",
+            format!("The shift template {id:?} cannot be used: {why}."),
+            "Give it a start and an end, like {\"start\":\"20:00:00\",\"end\":\"05:00:00\"}.",
+        )
+    };
+    let defined: Definition =
+        serde_json::from_str(definition).map_err(|error| refused(error.to_string()))?;
+    if let Some(kind) = defined.kind.filter(|kind| kind != "fixed") {
+        return Err(refused(format!(
+            "shifts of the kind {kind:?} cannot be configured yet"
+        ))
+        .into());
+    }
+    let mut shift = ShiftTemplate::fixed(id, defined.start, defined.end);
+    shift.tz = defined.tz;
+    shift.tolerance = tolerance(config);
+    shift.grace = Grace {
+        late_s: defined.grace.late_s,
+        early_s: defined.grace.early_s,
+    };
+    debug_assert!(matches!(shift.form, Form::Fixed { .. }));
+    Ok(shift)
+}
+
+/// The employee's own assignments over the default week.
+fn roster(config: &Config, employee: &str, dossier: &Dossier) -> anyhow::Result<RosterEntry> {
+    let mut entry = RosterEntry::new(employee);
+    // The first day of the proleptic calendar, a Monday: every assignment begins later and so wins.
+    let first = NaiveDate::from_ymd_opt(1, 1, 1).unwrap_or_default();
+    let week = [
+        WeekDay::Mon,
+        WeekDay::Tue,
+        WeekDay::Wed,
+        WeekDay::Thu,
+        WeekDay::Fri,
+        WeekDay::Sat,
+        WeekDay::Sun,
+    ];
+    let pattern = week
+        .iter()
+        .map(|day| {
+            if config.shift.work_days.contains(day) {
+                vec![DEFAULT_SHIFT.into()]
+            } else {
+                Vec::new()
+            }
+        })
+        .collect();
+    entry.assignments.push(Assignment {
+        from: first,
+        to: None,
+        anchor: None,
+        pattern,
+    });
+    debug_assert_eq!(chrono::Datelike::weekday(&first), Weekday::Mon);
+    for row in &dossier.assignments {
+        let pattern: Vec<Vec<String>> = serde_json::from_str(&row.pattern)?;
+        entry.assignments.push(Assignment {
+            from: row.from.parse()?,
+            to: row.to.as_deref().map(str::parse).transpose()?,
+            anchor: row.anchor.as_deref().map(str::parse).transpose()?,
+            pattern: pattern
+                .into_iter()
+                .map(|day| day.into_iter().map(Into::into).collect())
+                .collect(),
+        });
+    }
+    for row in &dossier.overrides {
+        let shifts: Vec<String> = serde_json::from_str(&row.shifts)?;
+        entry.overrides.push((
+            row.date.parse()?,
+            shifts.into_iter().map(Into::into).collect(),
+        ));
+    }
+    Ok(entry)
+}
+
+fn device_id(id: i64) -> DeviceId {
+    id.to_string().into()
+}
+
+/// The id under which the rules, and corrections, know a stored punch.
+pub fn punch_id(id: i64) -> String {
+    format!("p{id}")
+}
+
+/// A stored punch for the rules; `None` if it tells a time that does not exist, which the rules never see.
+pub fn punch(row: &punch::Model) -> Option<Punch> {
+    let mut punch = Punch::new(
+        punch_id(row.id),
+        row.user_id.as_str(),
+        device_id(row.device_id),
+        Told::from_i64(row.told).civil()?,
+    );
+    punch.state = Some(i64::from(row.punch_state));
+    punch.seq = row
+        .log_generation
+        .zip(row.log_index)
+        .map(|(generation, index)| (generation << 32) + index);
+    punch.received = Some(Instant::from_unix(row.received_at));
+    Some(punch)
+}
+
+/// Stored corrections for the rules.
+pub fn corrections(rows: &[correction::Model]) -> anyhow::Result<Vec<Correction>> {
+    rows.iter()
+        .map(|row| {
+            let target = row.target.as_deref().unwrap_or_default();
+            let change = match row.kind.as_str() {
+                "add_punch" => Change::AddPunch {
+                    employee: row.employee.as_deref().unwrap_or_default().into(),
+                    time: PunchTime::Civil(
+                        row.told
+                            .and_then(|told| Told::from_i64(told).civil())
+                            .ok_or_else(|| {
+                                anyhow::anyhow!("the correction c{} has no time", row.id)
+                            })?,
+                    ),
+                    state: row.state.map(i64::from),
+                },
+                "void_punch" => Change::VoidPunch {
+                    target: target.into(),
+                },
+                "set_kind" => Change::SetKind {
+                    target: target.into(),
+                    kind: kind(row.value.as_deref().unwrap_or_default()),
+                },
+                "undo" => Change::Undo {
+                    target: target.into(),
+                },
+                other => anyhow::bail!(
+                    "the correction c{} is of the unknown kind {other:?}",
+                    row.id
+                ),
+            };
+            Ok(Correction {
+                id: format!("c{}", row.id).into(),
+                change,
+                by: row.by.clone(),
+                at: Instant::from_unix(row.at),
+                reason: row.reason.clone(),
+            })
+        })
+        .collect()
+}
+
+fn kind(name: &str) -> Kind {
+    match name {
+        "in" => Kind::In,
+        "out" => Kind::Out,
+        "break_out" => Kind::BreakOut,
+        "break_in" => Kind::BreakIn,
+        "ot_in" => Kind::OtIn,
+        "ot_out" => Kind::OtOut,
+        _ => Kind::Unknown,
+    }
+}
+
+/// A record for the store. `device` is the name of the device of its first used punch.
+pub fn record(
+    record: &Record,
+    device: Option<String>,
+    now: i64,
+) -> anyhow::Result<daily_record::Model> {
+    let mut record = record.clone();
+    record.rest_s = record.rest_s.filter(|rest| *rest <= LOOK_BACK_S);
+    let mut content = serde_json::to_value(&record)?;
+    if let Some(fields) = content.as_object_mut() {
+        // Columns of their own, and no fields of the rules' section 5.
+        fields.remove("slot");
+        fields.remove("settles_at");
+    }
+    let shift = record.shift.as_ref().map(ToString::to_string);
+    let slot = record.slot.to_string();
+    Ok(daily_record::Model {
+        record_id: record_id(
+            record.employee.as_str(),
+            record.date,
+            shift.as_deref(),
+            &slot,
+        ),
+        employee: record.employee.to_string(),
+        date: record.date.to_string(),
+        shift,
+        slot,
+        ordinal: i32::try_from(record.ordinal).unwrap_or(i32::MAX),
+        status: record.status.as_str().to_owned(),
+        is_final: record.is_final,
+        settles_at: record.settles_at.map(Instant::unix),
+        device,
+        content: content.to_string(),
+        updated_at: now,
+    })
+}
+
+/// P4: employee, work date, shift and slot; parts are escaped, so that two records never share an id.
+fn record_id(employee: &str, date: NaiveDate, shift: Option<&str>, slot: &str) -> String {
+    let escape = |text: &str| text.replace('%', "%25").replace('/', "%2F");
+    format!(
+        "{}/{date}/{}/{slot}",
+        escape(employee),
+        shift.map(escape).unwrap_or_default()
+    )
+}
+
+/// The entry that a record makes, for the CRM (design 6.3).
+pub fn draft(
+    app: &App,
+    row: &daily_record::Model,
+    name: Option<&str>,
+    mapped: bool,
+) -> anyhow::Result<Draft> {
+    let view = RecordView::of(row)?;
+    let crm = &app.config.crm;
+    let wanted = match view.status.as_str() {
+        "pending" => false,
+        "in_progress" => crm.send_in_progress,
+        "weekly_off" | "holiday" => crm.send_days_off,
+        _ => true,
+    };
+    let started = crm
+        .start_date
+        .as_ref()
+        .is_none_or(|start| row.date >= start.0.to_string());
+    let entry = DayEntry {
+        record_id: row.record_id.clone(),
+        user_id: view.employee,
+        employee_name: name.map(str::to_owned),
+        date: view.date,
+        clock_in: view.clock_in,
+        clock_out: view.clock_out,
+        status: view.status,
+        shift: view.shift,
+        time_zone: app.config.timezone.0.clone(),
+        worked_s: view.worked_s,
+        late_s: view.late_s,
+        early_leave_s: view.early_leave_s,
+        overtime_s: view.overtime_s,
+        flags: view.flags,
+        missing: view.missing,
+        outliers: view.outliers,
+        device_name: row.device.clone(),
+        device_ip: None,
+        deleted: false,
+    };
+    Ok(Draft {
+        target: TARGET.to_owned(),
+        entry_id: row.record_id.clone(),
+        employee: row.employee.clone(),
+        date: row.date.clone(),
+        deleted: false,
+        content: entry.content(),
+        may_begin: wanted && started && mapped,
+    })
+}
+
+/// The configured CRM.
+pub fn crm(url: &str, token: &SecretString, timeout: Duration) -> anyhow::Result<HttpCrm> {
+    let token = Some(token.expose_secret()).filter(|token| !token.is_empty());
+    let mut options = HttpOptions::new(url);
+    options.token = token.map(Token::new);
+    options.timeout = timeout;
+    HttpCrm::new(options).map_err(|error| crm_failure(&error).into())
+}
+
+/// A delivery error in the words of the CLI and the pages.
+pub fn crm_failure(error: &crm_client::Error) -> Failure {
+    Failure::new(error.kind(), format!("{error}."), error.remedy())
+}
+
+/// What a daily record says, for those who only read it.
+#[derive(Debug, Clone, Deserialize)]
+#[expect(missing_docs, reason = "the fields of the rules' section 5")]
+pub struct RecordView {
+    pub employee: String,
+    pub date: String,
+    pub shift: Option<String>,
+    pub status: String,
+    #[serde(rename = "final")]
+    pub is_final: bool,
+    pub clock_in: Option<String>,
+    pub clock_out: Option<String>,
+    pub worked_s: i64,
+    pub late_s: i64,
+    pub early_leave_s: i64,
+    pub overtime_s: i64,
+    pub missing: Vec<String>,
+    pub outliers: Vec<String>,
+    pub flags: Vec<String>,
+}
+
+impl RecordView {
+    /// Reads a stored record.
+    pub fn of(row: &daily_record::Model) -> anyhow::Result<Self> {
+        Ok(serde_json::from_str(&row.content)?)
+    }
+}
+
+/// Names of devices by their id in the rules.
+pub fn device_names(dossier: &Dossier) -> BTreeMap<String, String> {
+    dossier
+        .devices
+        .iter()
+        .map(|row| (row.id.to_string(), row.name.clone()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn record_ids_cannot_collide() {
+        let date = NaiveDate::from_ymd_opt(2026, 3, 3).unwrap();
+        let ids = [
+            record_id("a/b", date, Some("c"), "0"),
+            record_id("a", date, Some("b/c"), "0"),
+            record_id("a%2Fb", date, Some("c"), "0"),
+            record_id("a", date, None, "0"),
+        ];
+        assert_eq!(
+            ids.iter().collect::<std::collections::BTreeSet<_>>().len(),
+            ids.len(),
+            "{ids:?}"
+        );
+        assert_eq!(ids[0], "a%2Fb/2026-03-03/c/0");
+    }
+
+    #[test]
+    fn zones_tell_gaps_and_folds() {
+        let zone = IanaZone(zone::lookup("America/New_York").unwrap());
+        let at = |text: &str| NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M").unwrap();
+        assert!(matches!(
+            zone.resolve(at("2024-03-10 02:30")),
+            Resolved::Gap { .. }
+        ));
+        assert!(matches!(
+            zone.resolve(at("2024-11-03 01:30")),
+            Resolved::Fold { .. }
+        ));
+        let Resolved::One(instant) = zone.resolve(at("2024-07-01 12:00")) else {
+            panic!("an ordinary noon")
+        };
+        assert_eq!(
+            instant.unix(),
+            "2024-07-01T16:00:00Z"
+                .parse::<Timestamp>()
+                .unwrap()
+                .as_second()
+        );
+        let _ = zone.resolve(NaiveDateTime::MIN);
+        let _ = zone.resolve(NaiveDateTime::MAX);
+    }
+}

@@ -1,0 +1,634 @@
+//! Assesses touched days, and those that time has settled; what changed is queued in the same transaction.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::time::Duration;
+
+use attendance_core::{Disposition, Instant, Outcome, assess};
+use chrono::{Days, NaiveDate};
+use serde::Serialize;
+
+use super::sync::TARGET;
+use super::under_lease;
+use crate::app::App;
+use crate::convert;
+use crate::failure::Failure;
+use crate::store::days::{self, Assessed, Dossier, Work};
+use crate::store::entity::daily_record;
+use crate::store::leases::Lease;
+use crate::store::outbox::{self, Draft, Selection};
+use crate::store::{Store, Told};
+
+/// A punch told on date D belongs to a record of D − 3 to D + 3: shifts of at most 24 hours with tolerance and reach
+/// of at most 24 hours, and zones up to a day apart.
+const REACH_DAYS: u64 = 3;
+
+/// Further days read around those, so that the records of the former come out as if everything had been read.
+const CONTEXT_DAYS: u64 = 6;
+
+/// Employees assessed between two looks at the work list.
+const PORTION: u64 = 200;
+
+/// What to assess.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// Assess every day from here on again, also untouched ones.
+    pub from: Option<NaiveDate>,
+    /// The last of them; none: today.
+    pub to: Option<NaiveDate>,
+    /// Only say what would change.
+    pub dry_run: bool,
+}
+
+/// What an assessment did (S36).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Records looked at.
+    pub total_records: u64,
+    /// Of them, new or changed.
+    pub processed: u64,
+    /// Records that vanished.
+    pub removed: u64,
+    /// Of those processed, with an outlier.
+    pub outliers: u64,
+    /// Employees whose days could not be assessed; they are tried again.
+    pub failed: u64,
+    /// Revisions queued for delivery.
+    pub queued: u64,
+}
+
+/// Assesses what is due, under the lease of the job.
+pub async fn run(app: &App, options: &Options) -> anyhow::Result<Report> {
+    let today = app.today();
+    if let Some(from) = options.from {
+        let to = options.to.unwrap_or(today);
+        if from > to {
+            return Err(Failure::new(
+                "usage",
+                format!("The range from {from} to {to} is empty."),
+                "Give a start date that is not after the end date.",
+            )
+            .into());
+        }
+    }
+    if options.dry_run {
+        return preview(app, options, today).await;
+    }
+    under_lease(
+        app,
+        "job:process",
+        Duration::from_mins(1),
+        |lease| async move {
+            if let Some(from) = options.from {
+                app.store
+                    .touch_range(from, options.to.unwrap_or(today))
+                    .await?;
+            }
+            app.store.extend_rows(today).await?;
+            let mut report = Report::default();
+            let mut seen: HashSet<(String, NaiveDate, i64)> = HashSet::new();
+            loop {
+                let mut work = app.store.work_list(app.clock.as_of(), PORTION).await?;
+                // What was tried in this run and still stands here has failed, or is not settled yet.
+                for item in &mut work {
+                    item.days
+                        .retain(|date, mark| seen.insert((item.employee.clone(), *date, *mark)));
+                }
+                work.retain(|item| !item.days.is_empty());
+                if work.is_empty() {
+                    return Ok(report);
+                }
+                for item in &work {
+                    if let Err(error) =
+                        process_employee(app, item, today, &lease, &mut report).await
+                    {
+                        // P6: nobody's days wait for somebody else's.
+                        report.failed += 1;
+                        tracing::error!(
+                            employee = item.employee,
+                            error = format!("{error:#}"),
+                            "days not assessed"
+                        );
+                    }
+                }
+            }
+        },
+    )
+    .await
+}
+
+async fn preview(app: &App, options: &Options, today: NaiveDate) -> anyhow::Result<Report> {
+    let mut work = app
+        .store
+        .work_list(app.clock.as_of(), i64::MAX.unsigned_abs())
+        .await?;
+    if let Some(from) = options.from {
+        let to = options.to.unwrap_or(today);
+        work = app
+            .store
+            .employees()
+            .await?
+            .into_iter()
+            .map(|row| Work {
+                employee: row.id,
+                days: from
+                    .iter_days()
+                    .take_while(|date| *date <= to)
+                    .map(|date| (date, 0))
+                    .collect(),
+            })
+            .collect();
+    }
+    let mut report = Report::default();
+    for item in work {
+        for assessed in assess_employee(app, &item, today).await? {
+            let stored = app.store.stored(&assessed.0).await?;
+            report.total_records += assessed.0.records.len() as u64;
+            for record in &assessed.0.records {
+                let same = stored
+                    .get(&record.record_id)
+                    .is_some_and(|content| *content == record.content);
+                report.processed += u64::from(!same);
+            }
+        }
+    }
+    Ok(report)
+}
+
+async fn process_employee(
+    app: &App,
+    item: &Work,
+    today: NaiveDate,
+    lease: &Lease,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    for (assessed, drafts) in assess_employee(app, item, today).await? {
+        let now = app.clock.now();
+        let floor = revision_floor(&app.store).await?;
+        let tx = app.store.begin().await?;
+        let Some(difference) = days::save(&tx, &assessed, lease, app.clock.now_ms()).await? else {
+            return Err(Failure::new(
+                "lease_lost",
+                "Another process assesses days now.",
+                "Nothing needs doing.",
+            )
+            .into());
+        };
+        for record in &difference.changed {
+            if let Some(draft) = drafts.get(&record.record_id) {
+                report.queued += u64::from(outbox::queue(&tx, draft, floor, now).await?.is_some());
+            }
+        }
+        for record in &difference.removed {
+            let draft = Draft {
+                deleted: true,
+                ..convert::draft(app, record, None, true)?
+            };
+            report.queued += u64::from(outbox::queue(&tx, &draft, floor, now).await?.is_some());
+        }
+        tx.commit().await?;
+        report.total_records += (difference.changed.len() + difference.unchanged) as u64;
+        report.processed += difference.changed.len() as u64;
+        report.removed += difference.removed.len() as u64;
+        for record in &difference.changed {
+            let view = convert::RecordView::of(record)?;
+            report.outliers += u64::from(!view.outliers.is_empty());
+        }
+    }
+    Ok(())
+}
+
+type Drafts = BTreeMap<String, Draft>;
+
+/// Assesses the days of one employee, neighbouring ones together.
+async fn assess_employee(
+    app: &App,
+    item: &Work,
+    today: NaiveDate,
+) -> anyhow::Result<Vec<(Assessed, Drafts)>> {
+    let mut results = Vec::new();
+    for done in clusters(&item.days) {
+        let (Some((&first, _)), Some((&last, _))) = (done.first_key_value(), done.last_key_value())
+        else {
+            continue;
+        };
+        let from = before(first, REACH_DAYS + CONTEXT_DAYS);
+        let to = after(last, REACH_DAYS).min(after(today, 0)).max(from);
+        let dossier = app
+            .store
+            .dossier(
+                &item.employee,
+                before(from, REACH_DAYS + 1),
+                after(to, REACH_DAYS + 1),
+            )
+            .await?;
+        let mut dates: BTreeSet<NaiveDate> = BTreeSet::new();
+        for date in done.keys() {
+            dates.extend(
+                before(*date, REACH_DAYS)
+                    .iter_days()
+                    .take_while(|day| *day <= after(*date, REACH_DAYS)),
+            );
+        }
+        let outcome = outcome(app, &item.employee, &dossier, from, to)?;
+        let (mut records, mut drafts) = (Vec::new(), Drafts::new());
+        if let Some(person) = &dossier.employee {
+            let span = |text: &Option<String>| {
+                text.as_deref()
+                    .and_then(|text| text.parse::<NaiveDate>().ok())
+            };
+            let (since, until) = (span(&person.active_from), span(&person.active_to));
+            let names = convert::device_names(&dossier);
+            for record in &outcome.records {
+                let active = since.is_none_or(|since| record.date >= since)
+                    && until.is_none_or(|until| record.date <= until);
+                let counts = record.punch_count > 0 || !record.outliers.is_empty();
+                if !dates.contains(&record.date) || record.date > today || !(active || counts) {
+                    continue;
+                }
+                let device = first_device(&outcome, &dossier, record, &names);
+                let row = convert::record(record, device, app.clock.now())?;
+                let draft = convert::draft(app, &row, dossier.name.as_deref(), person.mapped)?;
+                drafts.insert(row.record_id.clone(), draft);
+                records.push(row);
+            }
+        }
+        results.push((
+            Assessed {
+                employee: item.employee.clone(),
+                dates,
+                records,
+                done,
+            },
+            drafts,
+        ));
+    }
+    Ok(results)
+}
+
+fn outcome(
+    app: &App,
+    employee: &str,
+    dossier: &Dossier,
+    from: NaiveDate,
+    to: NaiveDate,
+) -> anyhow::Result<Outcome> {
+    let plan = convert::plan(app, employee, dossier, from, to)?;
+    let punches: Vec<_> = dossier.punches.iter().filter_map(convert::punch).collect();
+    let corrections = convert::corrections(&dossier.corrections)?;
+    let as_of = Instant::from_unix(app.clock.as_of());
+    assess(&punches, &corrections, &plan, Some(as_of)).map_err(|error| {
+        Failure::new(
+            "rules",
+            format!("The days of employee {employee} cannot be assessed: {error} ({}).", error.code()),
+            "Correct the shift templates or the roster; the punches are kept and assessed afterwards.",
+        )
+        .into()
+    })
+}
+
+/// The name of the device of a record's first used punch.
+fn first_device(
+    outcome: &Outcome,
+    dossier: &Dossier,
+    record: &attendance_core::Record,
+    names: &BTreeMap<String, String>,
+) -> Option<String> {
+    let first = outcome
+        .punches
+        .iter()
+        .filter(|punch| matches!(punch.disposition, Disposition::Used { .. }))
+        .filter(|punch| punch.date == Some(record.date) && punch.shift == record.shift)
+        .filter(|punch| {
+            record.sessions.is_empty()
+                || record.sessions.iter().any(|session| {
+                    punch.instant() >= Some(session.start.instant())
+                        && punch.instant() <= Some(session.end.instant())
+                })
+        })
+        .min_by_key(|punch| (punch.instant(), punch.id.clone()))?;
+    let stored = dossier
+        .punches
+        .iter()
+        .find(|row| convert::punch_id(row.id) == first.id.as_str());
+    Some(stored.map_or_else(
+        || "manual".to_owned(),
+        |row| {
+            names
+                .get(&row.device_id.to_string())
+                .cloned()
+                .unwrap_or_default()
+        },
+    ))
+}
+
+/// Days so near to each other that one assessment serves them.
+fn clusters(days: &BTreeMap<NaiveDate, i64>) -> Vec<BTreeMap<NaiveDate, i64>> {
+    let mut clusters: Vec<BTreeMap<NaiveDate, i64>> = Vec::new();
+    for (date, mark) in days {
+        let near = clusters
+            .last()
+            .and_then(|cluster| cluster.last_key_value())
+            .is_some_and(|(last, _)| date.signed_duration_since(*last).num_days() <= 14);
+        match clusters.last_mut().filter(|_| near) {
+            Some(cluster) => {
+                cluster.insert(*date, *mark);
+            }
+            None => clusters.push(BTreeMap::from([(*date, *mark)])),
+        }
+    }
+    clusters
+}
+
+fn before(date: NaiveDate, days: u64) -> NaiveDate {
+    let first = NaiveDate::from_ymd_opt(1, 1, 2).unwrap_or_default();
+    date.checked_sub_days(Days::new(days))
+        .unwrap_or(first)
+        .max(first)
+}
+
+fn after(date: NaiveDate, days: u64) -> NaiveDate {
+    let last = NaiveDate::from_ymd_opt(9999, 12, 30).unwrap_or_default();
+    date.checked_add_days(Days::new(days))
+        .unwrap_or(last)
+        .min(last)
+}
+
+async fn revision_floor(store: &Store) -> anyhow::Result<i64> {
+    Ok(store
+        .meta("revision_floor")
+        .await?
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(0))
+}
+
+/// Queues what a target has never been told, when it is new or its choice of days changed.
+pub(super) async fn queue_for_new_target(app: &App) -> anyhow::Result<()> {
+    let crm = &app.config.crm;
+    let start = crm.start_date.as_ref().map(|date| date.0.to_string());
+    let fingerprint = format!(
+        "{}|{}|{}",
+        start.as_deref().unwrap_or(""),
+        crm.send_in_progress,
+        crm.send_days_off
+    );
+    let Some(rows) = app
+        .store
+        .records_for_new_target(TARGET, &fingerprint, start.as_deref())
+        .await?
+    else {
+        return Ok(());
+    };
+    let floor = revision_floor(&app.store).await?;
+    let people: BTreeMap<String, _> = app
+        .store
+        .employees()
+        .await?
+        .into_iter()
+        .map(|row| (row.id.clone(), row))
+        .collect();
+    let mut drafts = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let person = people.get(&row.employee);
+        let name = person.and_then(|person| person.name.as_deref());
+        drafts.push(convert::draft(
+            app,
+            row,
+            name,
+            person.is_none_or(|person| person.mapped),
+        )?);
+    }
+    for chunk in drafts.chunks(500) {
+        let tx = app.store.begin().await?;
+        for draft in chunk {
+            outbox::queue(&tx, draft, floor, app.clock.now()).await?;
+        }
+        tx.commit().await?;
+    }
+    let tx = app.store.begin().await?;
+    outbox::remember_target(&tx, TARGET, &fingerprint).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// `sync --force`: the selected entries once more, as new revisions.
+pub(super) async fn queue_again(app: &App, selection: &Selection) -> anyhow::Result<u64> {
+    let floor = revision_floor(&app.store).await?;
+    Ok(app
+        .store
+        .queue_again(TARGET, selection, floor, app.clock.now())
+        .await?)
+}
+
+/// Why a day is as it is (I2).
+#[derive(Debug, Serialize)]
+pub struct Why {
+    /// Whose day.
+    pub employee: String,
+    /// A name, where one is known.
+    pub name: Option<String>,
+    /// The work date.
+    pub date: NaiveDate,
+    /// The day's records.
+    pub records: Vec<WhyRecord>,
+    /// Every punch that belongs to the day or was made on it, in order of time.
+    pub punches: Vec<WhyPunch>,
+    /// Corrections of these punches.
+    pub corrections: Vec<WhyCorrection>,
+}
+
+/// One record with its findings.
+#[derive(Debug, Serialize)]
+pub struct WhyRecord {
+    /// In the fields of the rules' section 5.
+    pub record: serde_json::Value,
+    /// Why it is so, in words.
+    pub findings: Vec<String>,
+}
+
+/// One punch and where it went.
+#[derive(Debug, Serialize)]
+pub struct WhyPunch {
+    /// Its id here.
+    pub id: String,
+    /// Name of the device.
+    pub device: String,
+    /// Device-local, as told.
+    pub time: String,
+    /// The device's verify mode code.
+    pub verify_mode: Option<i32>,
+    /// The device's punch state code.
+    pub punch_state: Option<i32>,
+    /// How often the same punch was told again.
+    pub repeats: i32,
+    /// Where it went.
+    pub disposition: &'static str,
+    /// As what it counts, if it does.
+    pub role: Option<String>,
+    /// The reason's code.
+    pub reason: Option<String>,
+    /// The rule that decided, such as `R15`.
+    pub rule: Option<String>,
+    /// The same in words.
+    pub text: String,
+}
+
+/// One correction.
+#[derive(Debug, Serialize)]
+#[expect(missing_docs, reason = "as in the correction table")]
+pub struct WhyCorrection {
+    pub id: String,
+    pub kind: String,
+    pub target: Option<String>,
+    pub by: String,
+    pub reason: String,
+}
+
+/// Explains a day, by assessing it once more.
+pub async fn why(app: &App, employee: &str, date: NaiveDate) -> anyhow::Result<Why> {
+    let (from, to) = (
+        before(date, REACH_DAYS + CONTEXT_DAYS),
+        after(date, REACH_DAYS),
+    );
+    let dossier = app
+        .store
+        .dossier(
+            employee,
+            before(from, REACH_DAYS + 1),
+            after(to, REACH_DAYS + 1),
+        )
+        .await?;
+    if dossier.employee.is_none() && dossier.punches.is_empty() {
+        return Err(Failure::new(
+            "unknown_employee",
+            format!("Nobody with the employee id {employee:?} was ever heard of."),
+            "See `zk-bridge report daily` for the ids; unmapped people are called GROUP/USER_ID.",
+        )
+        .into());
+    }
+    let outcome = outcome(app, employee, &dossier, from, to)?;
+    let names = convert::device_names(&dossier);
+    let records = outcome
+        .records_of(employee, date)
+        .map(|record| {
+            let row = convert::record(record, None, 0)?;
+            Ok(WhyRecord {
+                record: serde_json::from_str(&row.content)?,
+                findings: record.findings.iter().map(ToString::to_string).collect(),
+            })
+        })
+        .collect::<anyhow::Result<_>>()?;
+    let mut punches: Vec<(Told, WhyPunch)> = Vec::new();
+    for found in &outcome.punches {
+        let stored = dossier
+            .punches
+            .iter()
+            .find(|row| convert::punch_id(row.id) == found.id.as_str());
+        let on_the_day = found.time.is_some_and(|time| time.civil().date() == date)
+            || stored
+                .and_then(|row| Told::from_i64(row.told).civil())
+                .is_some_and(|civil| civil.date() == date);
+        if found.date != Some(date) && !on_the_day {
+            continue;
+        }
+        let told = match (stored, found.time) {
+            (Some(row), _) => Told::from_i64(row.told),
+            (None, Some(time)) => time.civil().into(),
+            (None, None) => Told::start_of(date),
+        };
+        let explanation = found.explain();
+        punches.push((
+            told,
+            WhyPunch {
+                id: found.id.to_string(),
+                device: stored.map_or_else(
+                    || "manual".to_owned(),
+                    |row| {
+                        names
+                            .get(&row.device_id.to_string())
+                            .cloned()
+                            .unwrap_or_default()
+                    },
+                ),
+                time: told.to_string(),
+                verify_mode: stored.map(|row| row.verify_mode),
+                punch_state: stored.map(|row| row.punch_state),
+                repeats: stored.map_or(0, |row| row.repeats),
+                disposition: found.disposition.as_str(),
+                role: found.disposition.role().map(|role| role.to_string()),
+                reason: found.disposition.reason(),
+                rule: explanation.rule().map(|rule| rule.to_string()),
+                text: explanation.to_string(),
+            },
+        ));
+    }
+    // A date that does not exist never reaches the rules; it is quarantined here (R6).
+    for row in dossier
+        .punches
+        .iter()
+        .filter(|row| Told::from_i64(row.told).civil().is_none())
+    {
+        punches.push((
+            Told::from_i64(row.told),
+            WhyPunch {
+                id: convert::punch_id(row.id),
+                device: names
+                    .get(&row.device_id.to_string())
+                    .cloned()
+                    .unwrap_or_default(),
+                time: Told::from_i64(row.told).to_string(),
+                verify_mode: Some(row.verify_mode),
+                punch_state: Some(row.punch_state),
+                repeats: row.repeats,
+                disposition: "orphan",
+                role: None,
+                reason: Some("implausible_time".to_owned()),
+                rule: Some("R6".to_owned()),
+                text: format!(
+                    "{} is no date of the calendar; kept apart (R6)",
+                    Told::from_i64(row.told)
+                ),
+            },
+        ));
+    }
+    punches.sort_by(|(a, one), (b, other)| (a, &one.id).cmp(&(b, &other.id)));
+    Ok(Why {
+        employee: employee.to_owned(),
+        name: dossier.name.clone(),
+        date,
+        records,
+        corrections: dossier
+            .corrections
+            .iter()
+            .filter(|row| {
+                let id = format!("c{}", row.id);
+                punches
+                    .iter()
+                    .any(|(_, punch)| Some(&punch.id) == row.target.as_ref() || punch.id == id)
+            })
+            .map(|row| WhyCorrection {
+                id: format!("c{}", row.id),
+                kind: row.kind.clone(),
+                target: row.target.clone(),
+                by: row.by.clone(),
+                reason: row.reason.clone(),
+            })
+            .collect(),
+        punches: punches.into_iter().map(|(_, punch)| punch).collect(),
+    })
+}
+
+impl Store {
+    /// The stored content of an assessment's dates, by record id.
+    async fn stored(&self, assessed: &Assessed) -> anyhow::Result<BTreeMap<String, String>> {
+        let mut stored = BTreeMap::new();
+        for date in &assessed.dates {
+            let rows: Vec<daily_record::Model> = self.records_on(*date).await?;
+            stored.extend(
+                rows.into_iter()
+                    .filter(|row| row.employee == assessed.employee)
+                    .map(|row| (row.record_id, row.content)),
+            );
+        }
+        Ok(stored)
+    }
+}

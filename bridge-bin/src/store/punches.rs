@@ -1,0 +1,356 @@
+//! P1: punches, stored before anything is derived from them, together with the cursor.
+
+use std::collections::{BTreeSet, HashMap};
+
+use chrono::NaiveDate;
+use sea_orm::ActiveValue::Set;
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder,
+    Statement, Value,
+};
+
+use super::entity::{cursor, device, device_user, punch};
+use super::leases::{self, Lease};
+use super::people::{self, Identities};
+use super::{Store, Told};
+
+/// A punch as a source told it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewPunch {
+    /// The device's user id, as told.
+    pub user_id: String,
+    /// Device-local time, as told.
+    pub told: Told,
+    /// The device's punch state code.
+    pub punch_state: u8,
+    /// The device's verify mode code.
+    pub verify_mode: u8,
+    /// Work code, 0 for none.
+    pub work_code: u32,
+    /// The device's internal number, where told.
+    pub uid: Option<u16>,
+    /// Position in the device's log.
+    pub log_index: i64,
+}
+
+/// One reading of one terminal, to be stored as a whole.
+#[derive(Debug)]
+pub struct Intake<'a> {
+    /// The device read.
+    pub device: &'a device::Model,
+    /// What was learnt about the device itself.
+    pub facts: Facts,
+    /// The lease under which it was read.
+    pub lease: &'a Lease,
+    /// Where the punches come from: `pull`.
+    pub source: &'static str,
+    /// The punches beyond the old cursor, in the order of the log.
+    pub punches: &'a [NewPunch],
+    /// The user list, if it was read.
+    pub users: Option<&'a [device_user::Model]>,
+    /// The new cursor.
+    pub cursor: cursor::Model,
+    /// What was incomplete, if anything was.
+    pub error: Option<String>,
+}
+
+/// What a terminal says of itself.
+#[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "as in the device table")]
+pub struct Facts {
+    pub serial_number: Option<String>,
+    pub mac: Option<String>,
+    pub firmware: Option<String>,
+    pub platform: Option<String>,
+    pub model: Option<String>,
+}
+
+/// What an intake added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Taken {
+    /// Punches never seen before.
+    pub new: u64,
+    /// Punches whose key was stored already.
+    pub repeated: u64,
+}
+
+/// An intake that did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum IntakeError {
+    /// The lease lapsed while the terminal was being read; whoever holds it now reads it again.
+    #[error("the lease on the terminal was lost while it was being read; nothing was stored")]
+    LeaseLost,
+    /// The database failed.
+    #[error(transparent)]
+    Database(#[from] DbErr),
+}
+
+type Key = (String, i64, i32);
+
+struct Row<'a> {
+    punch: &'a NewPunch,
+    repeats: i32,
+    differs: bool,
+}
+
+impl Store {
+    /// Stores what was read, its cursor and the days it touches, in one transaction, if the lease still holds.
+    pub async fn take_in(
+        &self,
+        intake: Intake<'_>,
+        now: i64,
+        now_ms: i64,
+    ) -> Result<Taken, IntakeError> {
+        let tx = self.begin().await?;
+        if !leases::holds(&tx, intake.lease, now_ms).await? {
+            return Err(IntakeError::LeaseLost);
+        }
+        let device_id = intake.device.id;
+        let (rows, within) = fold(intake.punches);
+        let mut taken = Taken {
+            new: 0,
+            repeated: within,
+        };
+        let mut touched: BTreeSet<(String, NaiveDate)> = BTreeSet::new();
+        // 13 values a row; SQLite takes 32,766 in a statement.
+        for chunk in rows.chunks(2_000) {
+            let added = insert(&tx, &intake, chunk, now).await?;
+            if added.len() < chunk.len() {
+                note_repeats(&tx, &intake, chunk, &added).await?;
+            }
+            taken.new += added.len() as u64;
+            taken.repeated += (chunk.len() - added.len()) as u64;
+            touched.extend(
+                added.into_iter().filter_map(|(user, told, _)| {
+                    Some((user, Told::from_i64(told).civil()?.date()))
+                }),
+            );
+        }
+        if let Some(users) = intake.users {
+            replace_users(&tx, device_id, users).await?;
+        }
+        let identities = Identities::of_device(&tx, intake.device).await?;
+        let days = touched
+            .into_iter()
+            .filter_map(|(user, date)| Some((identities.employee(&user)?, date)));
+        people::touch(&tx, &identities, days).await?;
+        people::name_employees(&tx, &identities, intake.users.unwrap_or_default()).await?;
+        let mut new_cursor: cursor::ActiveModel = intake.cursor.into();
+        new_cursor.device_id = Set(device_id);
+        cursor::Entity::insert(new_cursor.reset_all())
+            .on_conflict(
+                OnConflict::column(cursor::Column::DeviceId)
+                    .update_columns([
+                        cursor::Column::LogGeneration,
+                        cursor::Column::Records,
+                        cursor::Column::Width,
+                        cursor::Column::ByteOrder,
+                        cursor::Column::Tail,
+                        cursor::Column::TailCheckedAt,
+                        cursor::Column::FullReadAt,
+                        cursor::Column::Slices,
+                        cursor::Column::CountersTrusted,
+                        cursor::Column::Users,
+                    ])
+                    .to_owned(),
+            )
+            .exec_without_returning(&tx)
+            .await?;
+        let facts = intake.facts;
+        device::ActiveModel {
+            id: Set(device_id),
+            serial_number: Set(facts
+                .serial_number
+                .or_else(|| intake.device.serial_number.clone())),
+            mac: Set(facts.mac.or_else(|| intake.device.mac.clone())),
+            firmware: Set(facts.firmware),
+            platform: Set(facts.platform),
+            model: Set(facts.model),
+            last_sync: Set(if intake.error.is_none() {
+                Some(now)
+            } else {
+                intake.device.last_sync
+            }),
+            last_attempt: Set(Some(now)),
+            last_error: Set(intake.error),
+            ..Default::default()
+        }
+        .update(&tx)
+        .await?;
+        tx.commit().await?;
+        Ok(taken)
+    }
+
+    /// All punches of one device in the order of their told time.
+    pub async fn punches_of(&self, device_id: i64) -> Result<Vec<punch::Model>, DbErr> {
+        punch::Entity::find()
+            .filter(punch::Column::DeviceId.eq(device_id))
+            .order_by_asc(punch::Column::Told)
+            .order_by_asc(punch::Column::Id)
+            .all(self.reader())
+            .await
+    }
+}
+
+/// One row per key, repeats within the reading counted, in the order of first appearance.
+fn fold(punches: &[NewPunch]) -> (Vec<Row<'_>>, u64) {
+    let mut rows: Vec<Row<'_>> = Vec::with_capacity(punches.len());
+    let mut seen: HashMap<(&str, Told, u8), usize> = HashMap::with_capacity(punches.len());
+    for punch in punches {
+        match seen.entry((&punch.user_id, punch.told, punch.punch_state)) {
+            std::collections::hash_map::Entry::Vacant(place) => {
+                place.insert(rows.len());
+                rows.push(Row {
+                    punch,
+                    repeats: 0,
+                    differs: false,
+                });
+            }
+            std::collections::hash_map::Entry::Occupied(place) => {
+                if let Some(row) = rows.get_mut(*place.get()) {
+                    row.repeats += 1;
+                    row.differs |= row.punch.verify_mode != punch.verify_mode
+                        || row.punch.work_code != punch.work_code;
+                }
+            }
+        }
+    }
+    let within = (punches.len() - rows.len()) as u64;
+    (rows, within)
+}
+
+/// The one hot statement: the same text for both databases. Returns the keys that were not there before.
+async fn insert(
+    db: &impl ConnectionTrait,
+    intake: &Intake<'_>,
+    rows: &[Row<'_>],
+    now: i64,
+) -> Result<Vec<Key>, DbErr> {
+    const COLUMNS: usize = 13;
+    let mut sql = String::with_capacity(rows.len() * 50 + 300);
+    sql.push_str(
+        "INSERT INTO punch (device_id, user_id, told, punch_state, verify_mode, work_code, uid, source, received_at, \
+         log_generation, log_index, repeats, repeat_differs) VALUES ",
+    );
+    let mut values: Vec<Value> = Vec::with_capacity(rows.len() * COLUMNS);
+    for (n, row) in rows.iter().enumerate() {
+        use std::fmt::Write as _;
+        sql.push_str(if n == 0 { "(" } else { ",(" });
+        for column in 1..=COLUMNS {
+            let comma = if column == 1 { "" } else { "," };
+            let _ = write!(sql, "{comma}${}", n * COLUMNS + column);
+        }
+        sql.push(')');
+        let punch = row.punch;
+        values.extend([
+            intake.device.id.into(),
+            punch.user_id.clone().into(),
+            punch.told.to_i64().into(),
+            i32::from(punch.punch_state).into(),
+            i32::from(punch.verify_mode).into(),
+            i64::from(punch.work_code).into(),
+            punch.uid.map(i32::from).into(),
+            intake.source.into(),
+            now.into(),
+            intake.cursor.log_generation.into(),
+            punch.log_index.into(),
+            row.repeats.into(),
+            row.differs.into(),
+        ]);
+    }
+    sql.push_str(
+        " ON CONFLICT (device_id, user_id, told, punch_state) DO NOTHING RETURNING user_id, told, punch_state",
+    );
+    let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
+    db.query_all_raw(statement)
+        .await?
+        .iter()
+        .map(|row| {
+            Ok((
+                row.try_get("", "user_id")?,
+                row.try_get("", "told")?,
+                row.try_get("", "punch_state")?,
+            ))
+        })
+        .collect()
+}
+
+/// Punches that were stored before. Another position of the same log is a repeat; the same position, or an older
+/// generation, is only the same entry read again; an absent position (live, push) is filled in once.
+async fn note_repeats(
+    db: &impl ConnectionTrait,
+    intake: &Intake<'_>,
+    rows: &[Row<'_>],
+    added: &[Key],
+) -> Result<(), DbErr> {
+    let added: BTreeSet<(&str, i64, i32)> = added
+        .iter()
+        .map(|(user, told, state)| (user.as_str(), *told, *state))
+        .collect();
+    for row in rows {
+        let (told, state) = (row.punch.told.to_i64(), i32::from(row.punch.punch_state));
+        if added.contains(&(row.punch.user_id.as_str(), told, state)) {
+            continue;
+        }
+        let Some(stored) = punch::Entity::find()
+            .filter(punch::Column::DeviceId.eq(intake.device.id))
+            .filter(punch::Column::UserId.eq(&row.punch.user_id))
+            .filter(punch::Column::Told.eq(told))
+            .filter(punch::Column::PunchState.eq(state))
+            .one(db)
+            .await?
+        else {
+            continue;
+        };
+        let generation = intake.cursor.log_generation;
+        let known_here = stored.log_generation == Some(generation);
+        let repeats = match (stored.log_generation, stored.log_index) {
+            // Never before seen in a log.
+            (None, _) => row.repeats,
+            (_, Some(index)) if known_here && index != row.punch.log_index => row.repeats + 1,
+            _ => 0,
+        };
+        let differs = repeats > 0
+            && (row.differs
+                || stored.verify_mode != i32::from(row.punch.verify_mode)
+                || stored.work_code != i64::from(row.punch.work_code));
+        if repeats == 0 && stored.log_index.is_some() {
+            continue;
+        }
+        punch::ActiveModel {
+            id: Set(stored.id),
+            repeats: Set(stored.repeats + repeats),
+            repeat_differs: Set(stored.repeat_differs || differs),
+            log_generation: Set(stored.log_generation.or(Some(generation))),
+            log_index: Set(stored.log_index.or(Some(row.punch.log_index))),
+            ..Default::default()
+        }
+        .update(db)
+        .await?;
+    }
+    Ok(())
+}
+
+async fn replace_users(
+    db: &impl ConnectionTrait,
+    device_id: i64,
+    users: &[device_user::Model],
+) -> Result<(), DbErr> {
+    device_user::Entity::delete_many()
+        .filter(device_user::Column::DeviceId.eq(device_id))
+        .exec(db)
+        .await?;
+    let mut seen = BTreeSet::new();
+    let unique: Vec<device_user::ActiveModel> = users
+        .iter()
+        .filter(|user| seen.insert(user.user_id.clone()))
+        .map(|user| device_user::ActiveModel::from(user.clone()).reset_all())
+        .collect();
+    for chunk in unique.chunks(1_000) {
+        device_user::Entity::insert_many(chunk.to_vec())
+            .exec_without_returning(db)
+            .await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,60 @@
+//! IANA zones: the system's data first, the bundled copy as fall-back.
+
+use chrono::{DateTime, NaiveDate, NaiveDateTime};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::failure::Failure;
+
+/// Looks a zone up by its IANA name.
+pub fn lookup(name: &str) -> Result<TimeZone, Failure> {
+    TimeZone::get(name).map_err(|_| {
+        Failure::new(
+            "invalid_timezone",
+            format!("There is no time zone {name:?}."),
+            "Use a name of the IANA list, such as \"Africa/Nairobi\" or \"Europe/Berlin\".",
+        )
+    })
+}
+
+/// The civil date at an instant (Unix seconds) in a zone.
+pub fn date_at(zone: &TimeZone, instant: i64) -> NaiveDate {
+    civil_at(zone, instant).date()
+}
+
+/// The civil time at an instant (Unix seconds) in a zone.
+pub fn civil_at(zone: &TimeZone, instant: i64) -> NaiveDateTime {
+    let offset =
+        Timestamp::from_second(instant).map_or(0, |at| i64::from(zone.to_offset(at).seconds()));
+    DateTime::from_timestamp(instant + offset, 0)
+        .unwrap_or_default()
+        .naive_utc()
+}
+
+/// RFC 3339 with the zone's numeric offset.
+pub fn rfc3339(zone: &TimeZone, instant: i64) -> String {
+    let offset = Timestamp::from_second(instant).map_or(0, |at| zone.to_offset(at).seconds());
+    let sign = if offset < 0 { '-' } else { '+' };
+    let minutes = offset.abs() / 60;
+    format!(
+        "{}{sign}{:02}:{:02}",
+        civil_at(zone, instant).format("%Y-%m-%dT%H:%M:%S"),
+        minutes / 60,
+        minutes % 60
+    )
+}
+
+/// The first instant (Unix seconds) at which a civil time occurs, or `None` if a clock change skips it.
+pub fn earliest(zone: &TimeZone, civil: NaiveDateTime) -> Option<i64> {
+    use jiff::tz::AmbiguousOffset;
+    let local = civil.and_utc().timestamp();
+    let at = Timestamp::from_second(local).ok()?;
+    match zone
+        .to_ambiguous_timestamp(TimeZone::UTC.to_datetime(at))
+        .offset()
+    {
+        AmbiguousOffset::Unambiguous { offset } => Some(local - i64::from(offset.seconds())),
+        AmbiguousOffset::Gap { .. } => None,
+        AmbiguousOffset::Fold { before, .. } => Some(local - i64::from(before.seconds())),
+    }
+}
