@@ -57,7 +57,6 @@ impl Outcome {
 
 /// A target that answered a [check](Crm::check).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Reached {
     /// The HTTP status. 405 is fine: the address takes records, it only has nothing to show.
     pub status: u16,

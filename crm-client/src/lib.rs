@@ -39,6 +39,7 @@
 //! |---|---|
 //! | `fake` | `FakeCrm`: an in-memory CRM with scripted failures, for tests |
 
+mod answer;
 mod api;
 mod entry;
 mod error;
