@@ -2,7 +2,7 @@
 
 run.py --mock PROGRAM [ARGUMENT…]
 
-PROGRAM takes the options of `zk-bridge mock-device`. Each client runs as a process of its own against a
+PROGRAM takes the options of zk-proto's example `mock_device`. Each client runs as a process of its own against a
 terminal of its own. Every field that a client offers is compared for every user and every record; the
 only differences accepted are the clients' own known faults, listed below, each with the value that the
 fault produces. A listed fault that does not show fails the run too.
@@ -64,6 +64,13 @@ FAULTS = [
     Fault(
         "zkteco-js", "users", "name", lambda row: seven_bit(row["name"]),
         'decodes names as 7-bit ASCII: "José" becomes "JosC)"',
+    ),
+    *(
+        Fault(
+            "zkteco-js", table, "user_id", lambda row: row["user_id"][:9],
+            "takes the first 9 of the 24 bytes of a user id",
+        )
+        for table in ("users", "attendance")
     ),
 ]
 
@@ -148,6 +155,7 @@ def check_data(held):
     users, records = held["users"], held["attendance"]
     assert len(users) == USERS and len(records) == RECORDS, "the terminal does not hold what was asked for"
     assert any(not user["name"].isascii() for user in users), "no name outside ASCII"
+    assert any(len(user["user_id"]) > 9 for user in users), "no long user id"
     assert any(user["card"] > 0xFFFF for user in users), "no card number beyond 16 bits"
     assert len({record["punch_state"] for record in records}) > 1, "one punch state only"
     assert len({record["verify_mode"] for record in records}) > 1, "one verify mode only"
