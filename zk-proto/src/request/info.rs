@@ -83,6 +83,31 @@ impl Request for ReadOption<'_> {
     }
 }
 
+/// Writes one option. Terminals store any name, also one that means nothing to them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WriteOption<'a> {
+    /// The name.
+    pub key: &'a str,
+    /// The value.
+    pub value: &'a str,
+}
+
+impl Request for WriteOption<'_> {
+    type Reply = ();
+    const CODE: Code = Code::OPTIONS_WRQ;
+
+    fn encode(&self, out: &mut BytesMut) {
+        out.put_slice(self.key.as_bytes());
+        out.put_u8(b'=');
+        out.put_slice(self.value.as_bytes());
+        out.put_u8(0);
+    }
+
+    fn decode(&self, _: Answer) -> Result<(), DecodeError> {
+        Ok(())
+    }
+}
+
 /// An option as it travels: `key`, or `key=value`, with or without a NUL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceOption {

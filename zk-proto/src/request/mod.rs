@@ -15,7 +15,7 @@ pub use self::{
     clock::{ReadClock, SetClock},
     connect::{Auth, CommKey, Connect, DEFAULT_TICK, Exit},
     control::{DisableDevice, EnableDevice, RefreshData},
-    info::{DeviceOption, ReadCounters, ReadOption, ReadVersion},
+    info::{DeviceOption, ReadCounters, ReadOption, ReadVersion, WriteOption},
     raw::Raw,
     sets::{ReadAttendance, ReadUsers},
 };

@@ -193,8 +193,7 @@ impl Session {
                 match self.transport {
                     // The stream has no known boundaries any more.
                     Transport::Tcp => self.die(error.into()),
-                    // A damaged datagram is as good as a lost one, but a panel is a panel.
-                    Transport::Udp if error == DecodeError::AccessPanel => self.die(error.into()),
+                    // A damaged datagram is as good as a lost one.
                     Transport::Udp => self.stats.dropped += 1,
                 }
             }

@@ -9,7 +9,6 @@ use crate::{
 
 /// How a session behaves.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
 pub struct Options {
     /// The terminal's comm key; 0 unless one was set.
     pub comm_key: CommKey,

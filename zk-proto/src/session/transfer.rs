@@ -33,6 +33,8 @@ pub(super) struct Inbound {
     requested: Option<u32>,
     limit: u32,
     announced: Option<u32>,
+    /// The acknowledgement came; over UDP it may overtake the data.
+    acknowledged: bool,
     /// What had been collected by earlier transfers of the same read, and this one's data behind
     /// it. Over UDP this one's data is in `parts` until it is complete.
     data: BytesMut,
@@ -58,6 +60,7 @@ impl Inbound {
             requested,
             limit,
             announced: None,
+            acknowledged: false,
             base: data.len(),
             data,
             parts: BTreeMap::new(),
@@ -70,7 +73,7 @@ impl Inbound {
         match packet.header.code {
             Code::PREPARE_DATA => self.announce(packet.payload),
             Code::DATA => self.collect(packet),
-            code if code.is_ok() => self.acknowledged(packet),
+            code if code.is_ok() => self.acknowledge(packet),
             code => Err(refusal(sent, code)),
         }
     }
@@ -118,7 +121,7 @@ impl Inbound {
         }
         self.announced = Some(total);
         // Datagrams overtake each other: the data may be here already.
-        Ok(Flow::More)
+        self.after_data()
     }
 
     fn collect(&mut self, packet: &Packet<'_>) -> Result<Flow, Error> {
@@ -158,11 +161,13 @@ impl Inbound {
         match (self.announced, self.requested) {
             // A chunk without announcement has no acknowledgement either.
             (None, Some(requested)) if self.received() >= requested => Ok(Flow::Complete),
+            (Some(total), _) if self.acknowledged && self.received() >= total => Ok(Flow::Complete),
             _ => Ok(Flow::More),
         }
     }
 
-    fn acknowledged(&self, packet: &Packet<'_>) -> Result<Flow, Error> {
+    fn acknowledge(&mut self, packet: &Packet<'_>) -> Result<Flow, Error> {
+        self.acknowledged = true;
         let received = self.received();
         match self.announced {
             None if received == 0 => Ok(Flow::Answer(single(packet))),

@@ -1,0 +1,7 @@
+//! Integration tests of zk-proto.
+
+mod client;
+mod faults;
+mod known_answers;
+mod roundtrip;
+mod session;

@@ -1,0 +1,481 @@
+//! The session against a terminal in memory, with invented time: no socket, no sleep.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use chrono::{NaiveDate, NaiveDateTime};
+use proptest::prelude::*;
+use zk_proto::{
+    Code, CommKey, Error, Misuse, Protocol, Session,
+    mock::{Conversation, Fault, MockDevice, Terminal},
+    record::AttendanceLog,
+    request::{
+        Connect, Exit, PrepareBuffer, ReadAttendance, ReadBuffer, ReadClock, ReadCounters,
+        ReadSlice, ReadUsers, Request,
+    },
+    session::{Event, Options, Output},
+    wire::{Framer, Transport},
+};
+
+/// What the network does to one packet from the terminal.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Fate {
+    Deliver,
+    Lose,
+    Repeat,
+    /// Behind the next one.
+    Swap,
+    /// Only after the session has given up waiting.
+    Late,
+}
+
+/// A session and a terminal, joined by a network that does what it is told.
+struct Pair {
+    session: Session,
+    terminal: Terminal,
+    client: Conversation,
+    framer: Framer,
+    now: Instant,
+    start: Instant,
+    fates: Box<dyn FnMut() -> Fate>,
+    late: Vec<Bytes>,
+    sent: Vec<Code>,
+}
+
+impl Pair {
+    fn new(transport: Transport, options: Options, terminal: Terminal) -> Self {
+        #[expect(clippy::disallowed_methods, reason = "an origin for invented time")]
+        let start = Instant::now();
+        Self {
+            session: Session::new(transport, options),
+            client: terminal.conversation(transport),
+            terminal,
+            framer: Framer::new(transport),
+            now: start,
+            start,
+            fates: Box::new(|| Fate::Deliver),
+            late: Vec::new(),
+            sent: Vec::new(),
+        }
+    }
+
+    fn connected(transport: Transport, terminal: Terminal) -> Self {
+        let mut pair = Self::new(transport, Options::default(), terminal);
+        pair.call(Connect).unwrap();
+        pair
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.now - self.start
+    }
+
+    /// Runs the canonical loop until the call has ended.
+    fn call<R: Request>(&mut self, request: R) -> Result<R::Reply, Error> {
+        let ticket = self.session.submit(request, self.now);
+        let mut turns = 0;
+        loop {
+            turns += 1;
+            assert!(turns < 200_000, "no end in sight");
+            match self.session.poll_output() {
+                Output::Transmit(bytes) => self.deliver(&bytes),
+                Output::Event(Event::Answer { ticket: id, result }) => {
+                    let result = ticket.open(id, result);
+                    self.drain();
+                    return result;
+                }
+                Output::Event(_) => {}
+                Output::Wait(Some(deadline)) => {
+                    assert!(deadline >= self.now);
+                    self.now = deadline;
+                    self.session.handle_timeout(deadline);
+                    for late in std::mem::take(&mut self.late) {
+                        self.session.handle_input(&late, self.now);
+                    }
+                }
+                Output::Wait(None) => panic!("a call is under way and nobody waits"),
+            }
+        }
+    }
+
+    /// What is sent after an answer is delivered too; nobody waits for what comes back.
+    fn drain(&mut self) {
+        loop {
+            match self.session.poll_output() {
+                Output::Transmit(bytes) => self.deliver(&bytes),
+                Output::Event(_) => {}
+                Output::Wait(_) => return,
+            }
+        }
+    }
+
+    fn deliver(&mut self, bytes: &[u8]) {
+        let mut input = bytes;
+        let packet = self.framer.next(&mut input).unwrap().unwrap();
+        self.sent
+            .push(Code(u16::from_le_bytes([packet[0], packet[1]])));
+        let reaction = self.terminal.handle(&mut self.client, packet, clock());
+        let mut held: Option<Bytes> = None;
+        for frame in reaction.frames {
+            let before = held.take();
+            match (self.fates)() {
+                Fate::Deliver => self.session.handle_input(&frame, self.now),
+                Fate::Lose => {}
+                Fate::Repeat => {
+                    self.session.handle_input(&frame, self.now);
+                    self.session.handle_input(&frame, self.now);
+                }
+                Fate::Swap => held = Some(frame),
+                Fate::Late => self.late.push(frame),
+            }
+            if let Some(frame) = before {
+                self.session.handle_input(&frame, self.now);
+            }
+        }
+        if let Some(frame) = held {
+            self.session.handle_input(&frame, self.now);
+        }
+    }
+}
+
+fn clock() -> NaiveDateTime {
+    NaiveDate::from_ymd_opt(2024, 5, 6)
+        .unwrap()
+        .and_hms_opt(7, 8, 9)
+        .unwrap()
+}
+
+fn terminal(records: usize) -> Terminal {
+    MockDevice::builder()
+        .generate(1, 30, records)
+        .build()
+        .unwrap()
+}
+
+fn holds(log: &AttendanceLog, terminal: &Terminal) -> bool {
+    log.iter()
+        .map(|record| record.to_record())
+        .eq(terminal.snapshot().records)
+}
+
+const BOTH: [Transport; 2] = [Transport::Tcp, Transport::Udp];
+
+#[test]
+fn a_whole_conversation_takes_no_time_at_all() {
+    for transport in BOTH {
+        let device = MockDevice::builder()
+            .generate(1, 30, 3000)
+            .comm_key(42)
+            .build()
+            .unwrap();
+        let options = Options {
+            comm_key: CommKey::new(42),
+            ..Options::default()
+        };
+        let mut pair = Pair::new(transport, options, device);
+        pair.call(Connect).unwrap();
+        assert_eq!(pair.call(ReadClock).unwrap().to_civil(), Ok(clock()));
+        assert_eq!(
+            pair.call(ReadUsers::default()).unwrap(),
+            pair.terminal.snapshot().users
+        );
+        assert!(holds(
+            &pair.call(ReadAttendance::default()).unwrap(),
+            &pair.terminal
+        ));
+        pair.call(Exit).unwrap();
+        assert!(pair.session.is_dead());
+        assert_eq!(pair.elapsed(), Duration::ZERO);
+        assert_eq!(pair.sent[..2], [Code::CONNECT, Code::AUTH]);
+    }
+}
+
+#[test]
+fn reply_ids_pass_65534_without_a_stop() {
+    let mut pair = Pair::connected(Transport::Tcp, terminal(0));
+    for _ in 0..65_540 {
+        pair.call(ReadCounters).unwrap();
+    }
+    let ids: Vec<u16> = pair
+        .terminal
+        .requests()
+        .iter()
+        .map(|request| request.reply_id)
+        .collect();
+    assert!(ids.contains(&65_534) && !ids.contains(&65_535));
+    assert_eq!(pair.session.stats().stale_replies, 0);
+    assert_eq!(pair.elapsed(), Duration::ZERO);
+}
+
+#[test]
+fn silence_over_tcp_ends_the_session_with_a_goodbye() {
+    let mut pair = Pair::connected(Transport::Tcp, terminal(5000));
+    pair.terminal
+        .fault(Fault::silence().on(Code::READ_BUFFER).after(1));
+    let error = pair.call(ReadAttendance::default()).unwrap_err();
+    let Error::Incomplete {
+        data,
+        total: Some(200_004),
+        source,
+    } = error
+    else {
+        panic!("{error:?}");
+    };
+    assert_eq!(data.len(), 65_472);
+    assert!(matches!(
+        *source,
+        Error::Timeout {
+            during: Code::READ_BUFFER,
+            ..
+        }
+    ));
+    assert_eq!(pair.elapsed(), Options::default().packet_timeout);
+    assert!(
+        pair.sent
+            .ends_with(&[Code::READ_BUFFER, Code::FREE_DATA, Code::EXIT])
+    );
+    let error = pair.call(ReadClock).unwrap_err();
+    assert!(matches!(error, Error::Misuse(Misuse::Poisoned)));
+}
+
+#[test]
+fn the_deadline_is_per_packet_and_the_limit_per_operation() {
+    let limit = Duration::from_secs(7);
+    let options = Options {
+        operation_timeout: Some(limit),
+        ..Options::default()
+    };
+    for transport in BOTH {
+        let device = terminal(0);
+        let mut pair = Pair::new(transport, options.clone(), device);
+        pair.call(Connect).unwrap();
+        pair.terminal.fault(Fault::silence());
+        let error = pair.call(ReadClock).unwrap_err();
+        let (expected, waited) = match transport {
+            Transport::Tcp => (options.packet_timeout, options.packet_timeout),
+            // Repeated once, then the limit strikes.
+            Transport::Udp => (limit, limit),
+        };
+        assert!(
+            matches!(error, Error::Timeout { after, .. } if after == expected),
+            "{error}"
+        );
+        assert_eq!(pair.elapsed(), waited);
+    }
+}
+
+#[test]
+fn a_missing_acknowledgement_costs_the_grace_time() {
+    for transport in BOTH {
+        let mut pair = Pair::connected(transport, terminal(200));
+        pair.terminal
+            .fault(Fault::drop_reply(Code::ACK_OK).on(Code::READ_BUFFER));
+        assert!(holds(
+            &pair.call(ReadAttendance::default()).unwrap(),
+            &pair.terminal
+        ));
+        assert_eq!(pair.elapsed(), Options::default().ack_grace);
+    }
+}
+
+#[test]
+fn an_early_acknowledgement_over_tcp_is_a_short_transfer() {
+    let mut pair = Pair::connected(Transport::Tcp, terminal(2000));
+    let lost = Fault::drop_reply(Code::DATA)
+        .on(Code::READ_BUFFER)
+        .after(3)
+        .times(1);
+    pair.terminal.fault(lost);
+    let error = pair.call(ReadAttendance::default()).unwrap_err();
+    let Error::Incomplete { source, .. } = &error else {
+        panic!("{error:?}")
+    };
+    let short = Protocol::ShortTransfer {
+        announced: 65_472,
+        received: 64_464,
+    };
+    assert!(
+        matches!(&**source, Error::Protocol(found) if *found == short),
+        "{source}"
+    );
+    // The stream is still in step: freed, and ready for the next call.
+    assert_eq!(pair.sent.last(), Some(&Code::FREE_DATA));
+    assert!(holds(
+        &pair.call(ReadAttendance::default()).unwrap(),
+        &pair.terminal
+    ));
+}
+
+#[test]
+fn a_late_answer_is_dropped_and_does_not_answer_the_next_call() {
+    let mut pair = Pair::connected(Transport::Udp, terminal(0));
+    let mut first = true;
+    pair.fates = Box::new(move || {
+        if std::mem::take(&mut first) {
+            Fate::Late
+        } else {
+            Fate::Deliver
+        }
+    });
+    assert_eq!(pair.call(ReadCounters).unwrap().users, Some(30));
+    assert_eq!(pair.call(ReadClock).unwrap().to_civil(), Ok(clock()));
+    assert_eq!(pair.session.stats().stale_replies, 1);
+}
+
+#[test]
+fn a_slice_frees_nothing_and_a_chunk_is_a_transfer() {
+    let mut pair = Pair::connected(Transport::Tcp, terminal(2000));
+    let prepared = pair
+        .call(PrepareBuffer(zk_proto::request::DataSet::ATTENDANCE))
+        .unwrap();
+    assert_eq!((prepared.size, prepared.inline), (80_004, None));
+    let whole = pair
+        .call(ReadSlice {
+            offset: 0,
+            len: prepared.size,
+        })
+        .unwrap();
+    let chunk = pair
+        .call(ReadBuffer {
+            offset: 70_000,
+            len: 400,
+        })
+        .unwrap();
+    assert_eq!(chunk, whole[70_000..70_400]);
+    assert!(!pair.sent.contains(&Code::FREE_DATA));
+    pair.session.farewell();
+    pair.drain();
+    assert!(pair.sent.ends_with(&[Code::FREE_DATA, Code::EXIT]));
+}
+
+#[test]
+fn one_call_at_a_time_and_only_when_connected() {
+    let mut pair = Pair::new(Transport::Tcp, Options::default(), terminal(0));
+    let refused = |session: &mut Session, now| {
+        let ticket = session.submit(ReadClock, now);
+        loop {
+            match session.poll_output() {
+                Output::Event(Event::Answer { ticket: id, result }) if id == ticket.id() => {
+                    break ticket.open(id, result).unwrap_err();
+                }
+                Output::Wait(_) => panic!("no answer"),
+                _ => {}
+            }
+        }
+    };
+    let error = refused(&mut pair.session, pair.now);
+    assert!(matches!(error, Error::Misuse(Misuse::NotConnected)));
+    pair.call(Connect).unwrap();
+    let first = pair.session.submit(ReadClock, pair.now);
+    let error = refused(&mut pair.session, pair.now);
+    assert!(matches!(error, Error::Misuse(Misuse::Busy)));
+    drop(first);
+    pair.session.abandon();
+    pair.call(ReadClock).unwrap();
+}
+
+#[test]
+fn a_data_set_beyond_the_limit_is_not_read() {
+    let options = Options {
+        max_data_set: 50_000,
+        ..Options::default()
+    };
+    let mut pair = Pair::new(Transport::Tcp, options, terminal(2000));
+    pair.call(Connect).unwrap();
+    let error = pair.call(ReadAttendance::default()).unwrap_err();
+    let large = Protocol::DataSetTooLarge {
+        announced: 80_004,
+        limit: 50_000,
+    };
+    assert!(matches!(error, Error::Protocol(found) if found == large));
+    assert_eq!(pair.sent.last(), Some(&Code::FREE_DATA));
+}
+
+#[test]
+fn offsets_that_are_ignored_show_in_the_data() {
+    let mut pair = Pair::connected(Transport::Tcp, terminal(2000));
+    pair.terminal.fault(Fault::ignore_offsets());
+    pair.call(PrepareBuffer(zk_proto::request::DataSet::ATTENDANCE))
+        .unwrap();
+    let head = pair.call(ReadSlice { offset: 0, len: 40 }).unwrap();
+    assert_eq!(
+        pair.call(ReadSlice {
+            offset: 4000,
+            len: 40
+        })
+        .unwrap(),
+        head
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever a network does to datagrams, a read is whole or an error; and whole again once
+    /// the network behaves.
+    #[test]
+    fn a_read_over_udp_is_whole_or_an_error(
+        fates in proptest::collection::vec(
+            prop_oneof![
+                12 => Just(Fate::Deliver),
+                1 => Just(Fate::Lose),
+                1 => Just(Fate::Repeat),
+                1 => Just(Fate::Swap),
+                1 => Just(Fate::Late),
+            ],
+            0..200,
+        ),
+        records in 0..1500_usize,
+    ) {
+        let mut pair = Pair::connected(Transport::Udp, terminal(records));
+        let mut fates = fates.into_iter();
+        pair.fates = Box::new(move || fates.next().unwrap_or(Fate::Deliver));
+        match pair.call(ReadAttendance::default()) {
+            Ok(log) => prop_assert!(holds(&log, &pair.terminal)),
+            Err(error) => prop_assert!(error.is_retryable(), "{}", error),
+        }
+        pair.fates = Box::new(|| Fate::Deliver);
+        prop_assert!(holds(&pair.call(ReadAttendance::default()).unwrap(), &pair.terminal));
+    }
+
+    /// Over TCP the bytes come in order, split anywhere, or not at all.
+    #[test]
+    fn a_stream_cut_anywhere_gives_an_error_with_a_true_beginning(
+        cut in 0..60_000_usize,
+        records in 1..1500_usize,
+    ) {
+        let mut pair = Pair::connected(Transport::Tcp, terminal(records));
+        let whole = pair.call(ReadAttendance::default()).unwrap();
+        let ticket = pair.session.submit(ReadAttendance::default(), pair.now);
+        let mut left = cut;
+        let result = loop {
+            match pair.session.poll_output() {
+                Output::Transmit(bytes) => {
+                    let mut input = &bytes[..];
+                    let packet = pair.framer.next(&mut input).unwrap().unwrap();
+                    let frames = pair.terminal.handle(&mut pair.client, packet, clock()).frames;
+                    let all: Vec<u8> = frames.concat();
+                    let part = &all[..left.min(all.len())];
+                    left -= part.len();
+                    for piece in part.chunks(333) {
+                        pair.session.handle_input(piece, pair.now);
+                    }
+                    if part.len() < all.len() {
+                        pair.session.handle_closed();
+                    }
+                }
+                Output::Event(Event::Answer { ticket: id, result }) => break ticket.open(id, result),
+                Output::Event(_) => {}
+                Output::Wait(_) => panic!("nothing comes any more"),
+            }
+        };
+        match result {
+            Ok(log) => prop_assert_eq!(log, whole),
+            Err(error) => {
+                prop_assert_eq!(error.is_retryable(), true);
+                if let Some(part) = error.partial().filter(|part| part.len() > 4) {
+                    prop_assert_eq!(&part[4..], &whole.as_bytes()[..part.len() - 4]);
+                }
+            }
+        }
+    }
+}
