@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::Days;
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
 use zk_proto::record::{Attendance, AttendanceLog, LogHint};
@@ -291,6 +292,7 @@ async fn read(
             punches: &punches,
             users: users.as_deref(),
             cursor,
+            plausible: app.config.plausible_from.0..=app.today() + Days::new(1),
             error: trouble
                 .as_ref()
                 .map(|failure| format!("{} {}", failure.message, failure.remedy)),

@@ -5,6 +5,7 @@
 //! of their own.
 
 pub mod accounts;
+pub mod dashboard;
 pub mod days;
 pub mod devices;
 pub mod entity;

@@ -1,6 +1,7 @@
 //! P1: punches, stored before anything is derived from them, together with the cursor.
 
 use std::collections::{BTreeSet, HashMap};
+use std::ops::RangeInclusive;
 
 use chrono::NaiveDate;
 use sea_orm::ActiveValue::Set;
@@ -51,6 +52,8 @@ pub struct Intake<'a> {
     pub users: Option<&'a [device_user::Model]>,
     /// The new cursor.
     pub cursor: cursor::Model,
+    /// Dates on which a punch is believed; others are kept, but make no day due and nobody older than they are.
+    pub plausible: RangeInclusive<NaiveDate>,
     /// What was incomplete, if anything was.
     pub error: Option<String>,
 }
@@ -121,11 +124,10 @@ impl Store {
             }
             taken.new += added.len() as u64;
             taken.repeated += (chunk.len() - added.len()) as u64;
-            touched.extend(
-                added.into_iter().filter_map(|(user, told, _)| {
-                    Some((user, Told::from_i64(told).civil()?.date()))
-                }),
-            );
+            touched.extend(added.into_iter().filter_map(|(user, told, _)| {
+                let date = Told::from_i64(told).civil()?.date();
+                intake.plausible.contains(&date).then_some((user, date))
+            }));
         }
         if let Some(users) = intake.users {
             replace_users(&tx, device_id, users).await?;

@@ -1,0 +1,9 @@
+//! Everything that needs more than one module: a bridge in a directory of its own, terminals and a CRM in software.
+
+#![expect(clippy::disallowed_methods, reason = "tests wait for real processes")]
+
+mod bad_input;
+mod bugs;
+mod pipeline;
+mod store_contract;
+mod support;
