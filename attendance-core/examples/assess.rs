@@ -9,10 +9,9 @@
 #![expect(clippy::print_stdout, reason = "it is a command")]
 
 #[path = "../tests/support/exchange.rs"]
-#[expect(dead_code, unreachable_pub, reason = "shared with the tests")]
+#[expect(dead_code, reason = "shared with the tests")]
 mod exchange;
 #[path = "../tests/support/zones.rs"]
-#[expect(unreachable_pub, reason = "shared with the tests")]
 mod zones;
 
 use std::process::ExitCode;

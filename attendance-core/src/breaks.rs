@@ -86,12 +86,13 @@ fn overlap(windows: &[Span], sessions: &[Span]) -> i64 {
 ///
 /// A tier never leaves less than working just until it begins would, so staying longer never pays less.
 fn after_tiers(tiers: &[AutoBreak], work: i64, taken: i64) -> i64 {
-    let mut below: Vec<&AutoBreak> = tiers
+    let mut below: Vec<AutoBreak> = tiers
         .iter()
+        .copied()
         .filter(|tier| i64::from(tier.after_s) < work)
         .collect();
     below.sort_by_key(|tier| (tier.after_s, tier.deduct_s));
-    let mut reached: Option<&AutoBreak> = None;
+    let mut reached: Option<AutoBreak> = None;
     // `floor` is what the tiers below leave of work up to where this tier begins.
     let mut floor = 0;
     for tier in below {
@@ -106,7 +107,7 @@ fn after_tiers(tiers: &[AutoBreak], work: i64, taken: i64) -> i64 {
     reached.map_or(work, |tier| leave(tier, floor, work, taken))
 }
 
-fn leave(tier: &AutoBreak, floor: i64, work: i64, taken: i64) -> i64 {
+fn leave(tier: AutoBreak, floor: i64, work: i64, taken: i64) -> i64 {
     floor.max(work - (i64::from(tier.deduct_s) - taken).max(0))
 }
 

@@ -233,17 +233,17 @@ struct Terminal<'a> {
 static PERFECT: ClockCurve = ClockCurve::PERFECT;
 
 fn terminal<'a, Z>(plan: &'a Plan<Z>, name: &str) -> Option<Terminal<'a>> {
-    let plain = |manual| Terminal {
+    let default = |manual| Terminal {
         zone: SITE,
         direction: Direction::Both,
         clock: &PERFECT,
         manual,
     };
     if name == DeviceId::MANUAL {
-        return Some(plain(true));
+        return Some(default(true));
     }
     let Some(devices) = &plan.devices else {
-        return Some(plain(false));
+        return Some(default(false));
     };
     let KnownDevice {
         zone,

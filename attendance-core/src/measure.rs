@@ -7,6 +7,7 @@ use crate::{Instant, Overtime, OvertimeMode, Round, ShiftTemplate, Zone};
 
 /// What a record's sessions amount to.
 #[derive(Debug, Clone, Copy, Default)]
+#[expect(clippy::struct_field_names, reason = "the unit, as everywhere")]
 pub(crate) struct Measures {
     pub(crate) break_punched_s: i64,
     pub(crate) break_deducted_s: i64,

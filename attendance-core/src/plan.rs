@@ -117,7 +117,7 @@ impl<Z> Plan<Z> {
         let mut zones = Zones {
             lookup,
             names: HashMap::new(),
-            zones: Vec::new(),
+            found: Vec::new(),
         };
         zones.index(&config.tz, "tz")?;
         let templates = templates(&config, &mut zones)?;
@@ -146,7 +146,7 @@ impl<Z> Plan<Z> {
             roster,
             identities,
             holidays: config.holidays.iter().copied().collect(),
-            zones: zones.zones,
+            zones: zones.found,
             templates,
             config,
         })
@@ -198,7 +198,7 @@ impl<Z> Plan<Z> {
 struct Zones<Z, F> {
     lookup: F,
     names: HashMap<String, usize>,
-    zones: Vec<Z>,
+    found: Vec<Z>,
 }
 
 impl<Z, F: FnMut(&str) -> Option<Z>> Zones<Z, F> {
@@ -210,8 +210,8 @@ impl<Z, F: FnMut(&str) -> Option<Z>> Zones<Z, F> {
             name: name.to_owned(),
             path: path.to_owned(),
         })?;
-        self.zones.push(zone);
-        let index = self.zones.len() - 1;
+        self.found.push(zone);
+        let index = self.found.len() - 1;
         self.names.insert(name.to_owned(), index);
         Ok(index)
     }

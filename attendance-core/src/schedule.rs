@@ -73,10 +73,9 @@ impl<'p, Z: Zone> Calendar<'p, Z> {
         instances: &mut Vec<Instance>,
     ) -> Result<(), Error> {
         instances.clear();
-        let (first, last) = self.plan.planned_dates();
-        let mut date = first;
+        let (mut date, until) = self.plan.planned_dates();
         let mut day = 0;
-        while date <= last {
+        while date <= until {
             let list = self.plan.list(roster, date).unwrap_or_default();
             for (index, &template) in list.iter().enumerate() {
                 if self.plan.template(template).shift.is_open() {

@@ -18,21 +18,21 @@ use super::zones::JiffZone;
 
 /// What a case says about itself, and its input.
 #[derive(Debug, Clone, Deserialize)]
-pub struct Case {
+pub(crate) struct Case {
     #[serde(default)]
-    pub id: String,
+    pub(crate) id: String,
     #[serde(default)]
-    pub source: String,
-    pub config: Value,
+    pub(crate) source: String,
+    pub(crate) config: Value,
     #[serde(default)]
-    pub punches: Vec<Value>,
+    pub(crate) punches: Vec<Value>,
     #[serde(default)]
-    pub corrections: Vec<Value>,
-    pub expect: Option<Value>,
+    pub(crate) corrections: Vec<Value>,
+    pub(crate) expect: Option<Value>,
 }
 
 /// The cases of a file: the whole form, a list of cases, or a single one.
-pub fn cases(text: &str) -> Result<Vec<Case>, serde_json::Error> {
+pub(crate) fn cases(text: &str) -> Result<Vec<Case>, serde_json::Error> {
     let mut value: Value = serde_json::from_str(text)?;
     if let Some(cases) = value.get_mut("cases") {
         value = cases.take();
@@ -46,15 +46,15 @@ pub fn cases(text: &str) -> Result<Vec<Case>, serde_json::Error> {
 
 /// The input of a case in the crate's types.
 #[derive(Debug)]
-pub struct Input {
-    pub plan: Plan<Arc<JiffZone>>,
-    pub punches: Vec<Punch>,
-    pub corrections: Vec<Correction>,
-    pub as_of: Option<Instant>,
+pub(crate) struct Input {
+    pub(crate) plan: Plan<Arc<JiffZone>>,
+    pub(crate) punches: Vec<Punch>,
+    pub(crate) corrections: Vec<Correction>,
+    pub(crate) as_of: Option<Instant>,
 }
 
 impl Case {
-    pub fn input(&self) -> Result<Input, Error> {
+    pub(crate) fn input(&self) -> Result<Input, Error> {
         let (config, as_of) = config(&self.config)?;
         Ok(Input {
             plan: Plan::new(config, JiffZone::shared)?,
@@ -69,7 +69,7 @@ impl Case {
     }
 
     /// The outcome in the form of section 5; `slot` and `settles_at` only if `full`.
-    pub fn outcome(&self, full: bool) -> Value {
+    pub(crate) fn outcome(&self, full: bool) -> Value {
         let run = || {
             let input = self.input()?;
             assess(&input.punches, &input.corrections, &input.plan, input.as_of)
@@ -88,7 +88,7 @@ impl Case {
     }
 
     /// Where an outcome differs from what the case expects, one line each.
-    pub fn differences(&self, outcome: &Value) -> Vec<String> {
+    pub(crate) fn differences(&self, outcome: &Value) -> Vec<String> {
         let Some(expect) = &self.expect else {
             return vec!["the case has no `expect`".to_owned()];
         };
@@ -142,7 +142,7 @@ fn compare(path: &str, expect: &Value, got: &Value, differences: &mut Vec<String
     }
 }
 
-fn invalid(path: &str, problem: impl ToString) -> Error {
+fn invalid(path: &str, problem: impl std::fmt::Display) -> Error {
     Error::InvalidConfig {
         path: path.to_owned(),
         problem: problem.to_string(),
@@ -150,7 +150,7 @@ fn invalid(path: &str, problem: impl ToString) -> Error {
 }
 
 /// The configuration, and the present instant, which is an argument of its own in the crate.
-pub fn config(value: &Value) -> Result<(Config, Option<Instant>), Error> {
+pub(crate) fn config(value: &Value) -> Result<(Config, Option<Instant>), Error> {
     let form = ConfigForm::deserialize(value).map_err(|error| invalid("config", error))?;
     let mut config = Config::new(form.tz, form.range.from, form.range.to);
     config.strategy = form.strategy.0;
@@ -212,7 +212,7 @@ pub fn config(value: &Value) -> Result<(Config, Option<Instant>), Error> {
 }
 
 /// A punch of the exchange form.
-pub fn punch(value: &Value) -> Result<Punch, Error> {
+pub(crate) fn punch(value: &Value) -> Result<Punch, Error> {
     let id = value.get("id").and_then(Value::as_str).unwrap_or_default();
     let form = PunchForm::deserialize(value).map_err(|_| Error::InvalidPunch { id: id.into() })?;
     Ok(Punch {
@@ -225,7 +225,7 @@ pub fn punch(value: &Value) -> Result<Punch, Error> {
 }
 
 /// A correction in the form of the design, P11.
-pub fn correction(value: &Value) -> Result<Correction, Error> {
+pub(crate) fn correction(value: &Value) -> Result<Correction, Error> {
     let form = CorrectionForm::deserialize(value).map_err(|error| invalid("corrections", error))?;
     let target = || {
         form.target

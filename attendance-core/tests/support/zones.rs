@@ -10,11 +10,11 @@ use jiff::tz::{AmbiguousOffset, TimeZone};
 
 /// A zone of the IANA database.
 #[derive(Debug)]
-pub struct JiffZone(TimeZone);
+pub(crate) struct JiffZone(TimeZone);
 
 impl JiffZone {
     /// The zone of this name; suits `Plan::new`.
-    pub fn shared(name: &str) -> Option<Arc<Self>> {
+    pub(crate) fn shared(name: &str) -> Option<Arc<Self>> {
         TimeZone::get(name).ok().map(|zone| Arc::new(Self(zone)))
     }
 }

@@ -1,0 +1,542 @@
+//! The laws of the rules (section 6) on random rosters, zones and punches.
+
+use std::collections::{HashMap, HashSet};
+
+use attendance_core::{
+    AutoBreak, ClockSample, Config, Device, Direction, Disposition, Instant, Lock, MissingPolicy,
+    Outcome, OutlierPolicy, Overtime, OvertimeMode, Period, Punch, PunchTime, Record, RosterEntry,
+    Round, RoundMode, ShiftId, ShiftTemplate, Side, Stat, Strategy as Pairing, Weekly, assess,
+};
+use chrono::{Days, NaiveDate, TimeDelta, Weekday};
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+
+use crate::site::{plan, time};
+
+const ZONES: [&str; 8] = [
+    "UTC",
+    "America/New_York",
+    "America/Los_Angeles",
+    "Africa/Nairobi",
+    "Asia/Kathmandu",
+    "Pacific/Kiritimati",
+    "Australia/Lord_Howe",
+    "Africa/Cairo",
+];
+
+/// Around the clock changes of 2024 and 2025, and an ordinary week.
+const STARTS: [&str; 6] = [
+    "2024-03-08",
+    "2024-11-01",
+    "2024-04-24",
+    "2025-04-04",
+    "2025-10-03",
+    "2025-06-02",
+];
+
+/// A configuration with its punches.
+#[derive(Debug, Clone)]
+struct World {
+    config: Config,
+    punches: Vec<Punch>,
+    as_of: Option<Instant>,
+}
+
+impl World {
+    fn assess(&self) -> Result<Outcome, &'static str> {
+        run(&self.config, &self.punches, self.as_of)
+    }
+}
+
+fn run(
+    config: &Config,
+    punches: &[Punch],
+    as_of: Option<Instant>,
+) -> Result<Outcome, &'static str> {
+    assess(punches, &[], &plan(config.clone()), as_of).map_err(|error| error.code())
+}
+
+fn templates() -> Vec<ShiftTemplate> {
+    let fixed = |id: &str, start, end| ShiftTemplate::fixed(id, time(start), time(end));
+    let mut day = fixed("day", "08:00", "17:00");
+    day.breaks.windows = vec![Period {
+        start: time("12:00"),
+        end: time("13:00"),
+    }];
+    day.overtime = Overtime {
+        mode: OvertimeMode::Outside,
+        before: true,
+        ..Overtime::default()
+    };
+    let mut night = fixed("night", "20:00", "05:00");
+    night.missing_policy = MissingPolicy::AutoClose;
+    let mut early = fixed("early", "06:00", "14:00");
+    early.breaks.auto = vec![
+        AutoBreak {
+            after_s: 21_600,
+            deduct_s: 1800,
+        },
+        AutoBreak {
+            after_s: 32_400,
+            deduct_s: 2700,
+        },
+    ];
+    early.breaks.min_counted_s = 600;
+    let mut late = fixed("late", "14:00", "22:00");
+    late.outlier_policy = OutlierPolicy::Flag;
+    late.clip.before_start = true;
+    late.overtime.mode = OvertimeMode::Threshold;
+    let mut flexible = ShiftTemplate::flexible("flexible", 28_800);
+    flexible.overtime = Overtime {
+        mode: OvertimeMode::Threshold,
+        min_s: 900,
+        ..Overtime::default()
+    };
+    let mut rounded = fixed("rounded", "02:30", "10:30");
+    let round = |mode| {
+        Some(Round {
+            mode,
+            step_s: 900,
+            truncate_s: 60,
+        })
+    };
+    rounded.rounding.clock_in = round(RoundMode::Up);
+    rounded.rounding.clock_out = round(RoundMode::Nearest);
+    rounded.thresholds.half_day_below_s = 20_000;
+    rounded.tz = Some("Europe/Berlin".to_owned());
+    vec![
+        day,
+        night,
+        early,
+        late,
+        flexible,
+        rounded,
+        fixed("whole", "07:00", "07:00"),
+        ShiftTemplate::open("open", 28_800),
+    ]
+}
+
+fn lists() -> impl Strategy<Value = Vec<ShiftId>> {
+    let lists: [&'static [&'static str]; 10] = [
+        &["day"],
+        &["night"],
+        &["early", "late"],
+        &[],
+        &["flexible"],
+        &["open"],
+        &["whole"],
+        &["rounded"],
+        &["early", "open"],
+        &["flexible", "flexible"],
+    ];
+    select(lists.to_vec()).prop_map(|list| list.iter().map(|&id| id.into()).collect())
+}
+
+fn roster() -> impl Strategy<Value = Vec<RosterEntry>> {
+    let pattern = prop::collection::vec(lists(), 1..4);
+    let people = prop::collection::vec((pattern, any::<bool>()), 0..3);
+    people.prop_map(|people| {
+        let entry = |(index, (pattern, bounded)): (usize, (Vec<Vec<ShiftId>>, bool))| {
+            let from: NaiveDate = "2024-03-09".parse().unwrap();
+            let to = bounded.then(|| "2025-06-04".parse().unwrap());
+            let assignment = attendance_core::Assignment {
+                from,
+                to,
+                anchor: None,
+                pattern,
+            };
+            RosterEntry {
+                assignments: vec![assignment],
+                ..RosterEntry::new(format!("E{index}"))
+            }
+        };
+        people.into_iter().enumerate().map(entry).collect()
+    })
+}
+
+fn config() -> impl Strategy<Value = Config> {
+    let strategies = [
+        Pairing::FirstLast,
+        Pairing::Alternating,
+        Pairing::State,
+        Pairing::Direction,
+    ];
+    let choices = (
+        any::<bool>(),
+        any::<bool>(),
+        any::<bool>(),
+        any::<bool>(),
+        any::<bool>(),
+    );
+    let numbers = (select(&[0, 60, 600][..]), select(&[0, 900][..]), 1..5_u64);
+    (
+        select(&ZONES[..]),
+        select(&STARTS[..]),
+        select(strategies.to_vec()),
+        roster(),
+        choices,
+        numbers,
+    )
+        .prop_map(
+            |(
+                tz,
+                from,
+                strategy,
+                roster,
+                (default, unscheduled, devices, stat, weekly),
+                (dedup, span, days),
+            )| {
+                let from: NaiveDate = from.parse().unwrap();
+                let mut config = Config::new(tz, from, from + Days::new(days));
+                config.shifts = templates();
+                config.strategy = strategy;
+                config.roster = roster;
+                config.dedup_window_s = dedup;
+                config.min_span_s = span;
+                config.default_shift = default.then(|| "day".into());
+                config.unscheduled_shift = unscheduled.then(|| "open".into());
+                config.devices = devices.then(|| {
+                    let entrance = Device {
+                        direction: Direction::In,
+                        ..Device::new("D0")
+                    };
+                    let abroad = Device {
+                        tz: Some("Asia/Kolkata".to_owned()),
+                        ..Device::new("D1")
+                    };
+                    vec![entrance, abroad]
+                });
+                config.holidays = vec![from + Days::new(1)];
+                config.stat = stat.then_some(Stat {
+                    min_n: 2,
+                    ..Stat::default()
+                });
+                config.weekly = weekly.then_some(Weekly {
+                    week_start: Weekday::Mon,
+                    threshold_s: 40 * 3600,
+                });
+                config.min_rest_between_s = Some(11 * 3600);
+                config
+            },
+        )
+}
+
+/// Punches from two days before to two days after the range, often close together or at round hours.
+fn punches(config: &Config, count: usize) -> impl Strategy<Value = Vec<Punch>> + use<> {
+    let from = config.from;
+    let span = (config.to - config.from).num_seconds() + 5 * 86_400;
+    let second = prop_oneof![
+        0..span,
+        (0..span / 1800).prop_map(|half| half * 1800),
+        (0..span / 60).prop_map(|m| m * 60)
+    ];
+    let state = prop_oneof![Just(None), (0..7_i64).prop_map(Some)];
+    let one = (
+        0..3_u8,
+        0..3_u8,
+        second,
+        state,
+        prop_oneof![3 => Just(None), 1 => (0..5_i64).prop_map(Some)],
+    );
+    prop::collection::vec(one, 0..count).prop_map(move |list| {
+        let start = from.and_time(time("00:00")) - TimeDelta::days(2);
+        let punch = |(number, (user, device, second, state, seq)): (usize, _)| Punch {
+            state,
+            seq,
+            ..Punch::new(
+                format!("p{number:03}"),
+                format!("E{user}"),
+                format!("D{device}"),
+                start + TimeDelta::seconds(second),
+            )
+        };
+        list.into_iter().enumerate().map(punch).collect()
+    })
+}
+
+fn world() -> impl Strategy<Value = World> {
+    let as_of = prop_oneof![2 => Just(None), 1 => (0..6 * 86_400_i64).prop_map(Some)];
+    (config(), as_of).prop_flat_map(|(config, as_of)| {
+        let start = Instant::from(config.from.and_time(time("00:00")).and_utc());
+        let as_of = as_of.map(|second| start.plus(second));
+        punches(&config, 24).prop_map(move |punches| World {
+            config: config.clone(),
+            punches,
+            as_of,
+        })
+    })
+}
+
+fn again(punches: &[Punch], prefix: &str) -> Vec<Punch> {
+    punches
+        .iter()
+        .map(|punch| Punch {
+            id: format!("{prefix}{}", punch.id).into(),
+            ..punch.clone()
+        })
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn l1_the_same_punches_again_change_nothing(world in world()) {
+        let once = world.assess();
+        let mut twice = world.clone();
+        twice.punches.extend(world.punches.clone());
+        prop_assert_eq!(&twice.assess(), &once);
+
+        let mut renamed = world.clone();
+        renamed.punches.extend(again(&world.punches, "x"));
+        prop_assert_eq!(renamed.assess().map(|outcome| outcome.records), once.map(|outcome| outcome.records));
+    }
+
+    #[test]
+    fn l2_order_of_input_has_no_influence(world in world(), order in prop::collection::vec(any::<Index>(), 24)) {
+        let mut shuffled = world.clone();
+        let count = shuffled.punches.len();
+        if count > 0 {
+            for (at, other) in order.iter().enumerate() {
+                shuffled.punches.swap(at % count, other.index(count));
+            }
+        }
+        prop_assert_eq!(shuffled.assess(), world.assess());
+    }
+
+    #[test]
+    fn l3_every_punch_has_exactly_one_disposition(world in world()) {
+        let Ok(outcome) = world.assess() else { return Ok(()) };
+        let ids: Vec<_> = outcome.punches.iter().map(|punch| punch.id.clone()).collect();
+        let mut expected: Vec<_> = world.punches.iter().map(|punch| punch.id.clone()).collect();
+        expected.sort();
+        prop_assert_eq!(ids, expected);
+
+        let used = outcome.punches.iter().filter(|punch| matches!(punch.disposition, Disposition::Used { .. })).count();
+        let counted: u32 = outcome.records.iter().map(|record| record.punch_count).sum();
+        prop_assert_eq!(used, counted as usize);
+        for of in outcome.punches.iter().filter_map(|punch| punch.disposition.of()) {
+            let kept = &outcome.punch(of.as_str()).unwrap().disposition;
+            let own_place = !matches!(kept, Disposition::Duplicate { .. } | Disposition::LateLocked { .. });
+            prop_assert!(own_place);
+        }
+    }
+
+    #[test]
+    fn l4_employees_do_not_influence_each_other(world in world()) {
+        let Ok(outcome) = world.assess() else { return Ok(()) };
+        let alone: Vec<Punch> = world.punches.iter().filter(|punch| punch.user.as_str() == "E1").cloned().collect();
+        let alone = run(&world.config, &alone, world.as_of).unwrap();
+        let of = |outcome: &Outcome| -> Vec<Record> {
+            outcome.records.iter().filter(|record| record.employee.as_str() == "E1").cloned().collect()
+        };
+        prop_assert_eq!(of(&alone), of(&outcome));
+    }
+
+    #[test]
+    fn l5_a_punch_never_changes_a_planned_record_that_is_settled(world in world(), at in any::<Index>()) {
+        let mut world = world;
+        for punch in &mut world.punches {
+            punch.seq = None;
+        }
+        let Some(taken) = world.punches.get(at.index(world.punches.len().max(1))).cloned() else { return Ok(()) };
+        let Ok(after) = world.assess() else { return Ok(()) };
+        world.punches.retain(|punch| punch.id != taken.id);
+        let before = world.assess().unwrap();
+        let Some(instant) = after.punch(taken.id.as_str()).unwrap().instant() else { return Ok(()) };
+        // Somebody without a roster exists through the punches alone (R63).
+        let people: HashSet<_> = before.records.iter().map(|record| record.employee.clone()).collect();
+        let settled = |outcome: &Outcome| -> Vec<Record> {
+            let ended = |record: &&Record| {
+                let shift = world.config.shifts.iter().find(|shift| Some(&shift.id) == record.shift.as_ref());
+                let Some((end, shift)) = record.planned_end.zip(shift) else { return false };
+                let reach = i64::from(shift.tolerance.late_out_s + shift.tolerance.reach_s);
+                people.contains(&record.employee) && end.instant().plus(reach) < instant
+            };
+            outcome.records.iter().filter(ended).cloned().collect()
+        };
+        prop_assert_eq!(settled(&before), settled(&after));
+    }
+
+    #[test]
+    fn l7_work_dates_never_go_back(world in world()) {
+        // In one zone only: dates of different zones may cross.
+        let mut world = world;
+        for shift in &mut world.config.shifts {
+            shift.tz = None;
+        }
+        let Ok(outcome) = world.assess() else { return Ok(()) };
+        let mut used: Vec<_> = outcome
+            .punches
+            .iter()
+            .filter(|punch| matches!(punch.disposition, Disposition::Used { .. } | Disposition::OutOfRange))
+            .filter(|punch| !matches!(punch.disposition, Disposition::OutOfRange))
+            .map(|punch| (punch.employee.clone(), punch.instant(), punch.date))
+            .collect();
+        used.sort();
+        for pair in used.windows(2).filter(|pair| pair[0].0 == pair[1].0 && pair[0].1 < pair[1].1) {
+            prop_assert!(pair[0].2 <= pair[1].2, "{:?} then {:?}", pair[0], pair[1]);
+        }
+    }
+
+    #[test]
+    fn l8_the_figures_of_a_record_agree(world in world()) {
+        let Ok(outcome) = world.assess() else { return Ok(()) };
+        for record in &outcome.records {
+            prop_assert_eq!(record.worked_s, record.regular_s + record.overtime_s);
+            let figures = [
+                record.planned_s, record.presence_s, record.break_punched_s, record.worked_s, record.regular_s,
+                record.overtime_s, record.late_s, record.early_leave_s,
+            ];
+            prop_assert!(figures.iter().all(|&figure| figure >= 0), "{record:?}");
+            let closed = record.flags.contains(&attendance_core::Flag::AutoClosed);
+            let length = |session: &attendance_core::Session| session.end.instant().since(session.start.instant());
+            if !closed {
+                prop_assert_eq!(record.presence_s, record.sessions.iter().map(length).sum::<i64>());
+            }
+            if !closed && record.shift.as_ref().is_none_or(|shift| shift.as_str() != "rounded") {
+                prop_assert!(record.worked_s <= record.presence_s, "{record:?}");
+            }
+            prop_assert!(record.late_s == 0 || record.clock_in.is_some());
+            prop_assert!(record.early_leave_s == 0 || record.clock_out.is_some());
+            prop_assert!(!record.missing.contains(&Side::In) || record.clock_in.is_none());
+            prop_assert!(!record.missing.contains(&Side::Out) || record.clock_out.is_none());
+            prop_assert_eq!(record.settles_at.is_none(), record.is_final);
+            prop_assert!(record.settles_at.is_none_or(|settles| world.as_of.is_some_and(|as_of| as_of < settles)));
+        }
+        let keys: HashSet<_> = outcome.records.iter().map(|r| (&r.employee, r.date, &r.shift, r.slot)).collect();
+        prop_assert_eq!(keys.len(), outcome.records.len(), "slots tell records apart");
+    }
+
+    #[test]
+    fn l9_sessions_are_ordered_and_apart(world in world()) {
+        let Ok(outcome) = world.assess() else { return Ok(()) };
+        let mut sessions: HashMap<&str, Vec<(Instant, Instant)>> = HashMap::new();
+        let closed = |record: &&Record| record.flags.contains(&attendance_core::Flag::AutoClosed);
+        for record in outcome.records.iter().filter(|record| !closed(record)) {
+            let own = record.sessions.iter().map(|session| (session.start.instant(), session.end.instant()));
+            sessions.entry(record.employee.as_str()).or_default().extend(own);
+        }
+        for mut list in sessions.into_values() {
+            list.sort();
+            prop_assert!(list.iter().all(|(start, end)| start <= end));
+            prop_assert!(list.windows(2).all(|pair| pair[0].1 <= pair[1].0), "{list:?}");
+        }
+    }
+
+    #[test]
+    fn l10_states_and_directions_mean_nothing_to_blind_strategies(world in world()) {
+        let mut world = world;
+        world.config.strategy =
+            if world.config.strategy == Pairing::FirstLast { Pairing::FirstLast } else { Pairing::Alternating };
+        let mut blind = world.clone();
+        for punch in &mut blind.punches {
+            punch.state = None;
+        }
+        for device in blind.config.devices.iter_mut().flatten() {
+            device.direction = Direction::Out;
+        }
+        prop_assert_eq!(blind.assess().map(|outcome| outcome.records), world.assess().map(|outcome| outcome.records));
+    }
+
+    #[test]
+    fn l11_kept_punches_keep_their_distance(world in world()) {
+        let mut world = world;
+        world.config.strategy = Pairing::FirstLast;
+        let Ok(outcome) = world.assess() else { return Ok(()) };
+        let mut kept: Vec<_> = outcome
+            .punches
+            .iter()
+            .filter(|punch| !matches!(punch.disposition, Disposition::Duplicate { .. }) && punch.employee.is_some())
+            .map(|punch| (punch.employee.clone(), punch.instant().unwrap()))
+            .collect();
+        kept.sort();
+        let window = i64::from(world.config.dedup_window_s);
+        for pair in kept.windows(2).filter(|pair| pair[0].0 == pair[1].0) {
+            prop_assert!(pair[1].1.since(pair[0].1) > window);
+        }
+    }
+
+    #[test]
+    fn l12_a_known_clock_error_changes_no_record(world in world(), skew in -3000..3000_i64) {
+        let mut world = world;
+        // Civil times would cross clock changes; instants do not.
+        let start = Instant::from(world.config.from.and_time(time("00:00")).and_utc());
+        for punch in &mut world.punches {
+            if let PunchTime::Civil(civil) = punch.time {
+                punch.time = PunchTime::Instant(Instant::from(civil.and_utc()));
+            }
+        }
+        let clock = |clock: Vec<ClockSample>| {
+            Some((0..3).map(|n| Device { clock: clock.clone(), ..Device::new(format!("D{n}")) }).collect())
+        };
+        let mut right = world.clone();
+        right.config.devices = clock(Vec::new());
+        let mut wrong = world.clone();
+        wrong.config.devices = clock(vec![ClockSample { at: start, skew_s: skew, step: false }]);
+        for punch in &mut wrong.punches {
+            if let PunchTime::Instant(instant) = punch.time {
+                punch.time = PunchTime::Instant(instant.plus(skew));
+            }
+        }
+        prop_assert_eq!(
+            wrong.assess().map(|outcome| outcome.records),
+            right.assess().map(|outcome| outcome.records)
+        );
+    }
+
+    #[test]
+    fn l19_what_arrives_after_a_lock_changes_no_closed_record(world in world(), late in prop::collection::vec(any::<bool>(), 24)) {
+        let mut world = world;
+        let until = world.config.from + Days::new(1);
+        let closed_at = Instant::from(until.and_time(time("23:59")).and_utc()).plus(5 * 86_400);
+        world.config.locks = vec![Lock { until, at: closed_at }];
+        world.config.stat = None;
+        for punch in &mut world.punches {
+            punch.seq = None;
+        }
+        let mut timely = world.clone();
+        let mut flags = late.iter();
+        timely.punches.retain(|_| !flags.next().copied().unwrap_or(false));
+        for (punch, &late) in world.punches.iter_mut().zip(&late) {
+            punch.received = late.then(|| closed_at.plus(1));
+        }
+        let closed = |outcome: Outcome| -> Vec<Record> {
+            let with_punches = |record: &Record| record.punch_count > 0 && record.date <= until;
+            outcome.records.into_iter().filter(with_punches).collect()
+        };
+        prop_assert_eq!(world.assess().map(closed), timely.assess().map(closed));
+    }
+
+    #[test]
+    fn l20_whole_weeks_move_everything_with_them(world in world()) {
+        let mut world = world;
+        world.config.tz = "Africa/Nairobi".to_owned();
+        world.config.roster.clear();
+        world.config.shifts.retain(|shift| shift.tz.is_none());
+        let mut later = world.clone();
+        let week = Days::new(7);
+        later.config.from = world.config.from + week;
+        later.config.to = world.config.to + week;
+        for date in &mut later.config.holidays {
+            *date = *date + week;
+        }
+        for punch in &mut later.punches {
+            if let PunchTime::Civil(civil) = punch.time {
+                punch.time = PunchTime::Civil(civil + week);
+            }
+        }
+        later.as_of = world.as_of.map(|as_of| as_of.plus(7 * 86_400));
+        let figures = |outcome: Outcome, back: Days| -> Vec<_> {
+            let figure = |r: Record| {
+                let at = r.clock_in.map(|at| at.civil() - back);
+                (r.employee, r.date - back, r.shift, r.status, at, r.worked_s, r.overtime_s, r.late_s, r.rest_s, r.flags)
+            };
+            outcome.records.into_iter().map(figure).collect()
+        };
+        prop_assert_eq!(
+            later.assess().map(|outcome| figures(outcome, week)),
+            world.assess().map(|outcome| figures(outcome, Days::new(0)))
+        );
+    }
+}

@@ -1,0 +1,16 @@
+//! The rules as claims: worked examples, laws, and the faults of other programs.
+
+mod corrections;
+mod dst;
+mod errors;
+mod examples;
+mod explanations;
+mod faults;
+mod laws;
+mod night_shift;
+mod site;
+
+#[path = "../support/exchange.rs"]
+mod exchange;
+#[path = "../support/zones.rs"]
+mod zones;
