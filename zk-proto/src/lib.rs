@@ -1,8 +1,135 @@
-//! The ZK attendance-terminal protocol (TCP port 4370).
+//! The ZK protocol of attendance terminals (TCP and UDP port 4370): parsers, a session without
+//! I/O, an async client, and a terminal in software to test against.
+//!
+//! # Reading a terminal
+//!
+//! ```
+//! # #[cfg(all(feature = "client", feature = "mock"))]
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use zk_proto::{Client, CommKey, Connect, mock::MockDevice};
+//!
+//! // In earnest this is an address such as "192.168.1.201:4370".
+//! let device = MockDevice::builder().comm_key(1234).generate(7, 20, 3000).start().await?;
+//!
+//! let options = Connect::tcp().comm_key(CommKey::new(1234));
+//! let mut terminal = Client::connect(device.addr(), options).await?;
+//! println!("{:?}", terminal.info().await?);
+//!
+//! let log = terminal.attendance().await?;
+//! assert_eq!(log.len(), 3000);
+//! for record in log.iter().take(3) {
+//!     println!("{} {}", record.user_id(), record.time());
+//! }
+//! terminal.disconnect().await?;
+//! # Ok(()) }
+//! # #[cfg(not(all(feature = "client", feature = "mock")))]
+//! # fn main() {}
+//! ```
+//!
+//! # Only what is new
+//!
+//! The log only grows, and any slice of it can be read. [`Client::prepare_attendance`],
+//! [`Client::read_prepared`] and [`Client::free`] fetch the last records for the price of the last
+//! records:
+//!
+//! ```
+//! # #[cfg(all(feature = "client", feature = "mock"))]
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # use zk_proto::{Client, Connect, mock::MockDevice};
+//! use zk_proto::record::{AttendanceLog, Layout};
+//!
+//! # let device = MockDevice::builder().generate(7, 20, 3000).start().await?;
+//! # let mut terminal = Client::connect(device.addr(), Connect::tcp()).await?;
+//! let size = terminal.prepare_attendance().await?.size;
+//! let width = 40;
+//! let slice = terminal.read_prepared(size - 10 * width, 10 * width).await?;
+//! terminal.free().await?;
+//! assert_eq!(AttendanceLog::from_records(&slice, Layout::Bytes40).len(), 10);
+//! # Ok(()) }
+//! # #[cfg(not(all(feature = "client", feature = "mock")))]
+//! # fn main() {}
+//! ```
+//!
+//! # Without I/O
+//!
+//! [`Session`] holds the whole conversation and neither a socket nor a clock. Bytes and instants go
+//! in; what comes out says what to send, what happened and how long to wait. Here a terminal in
+//! memory is at the other end:
+//!
+//! ```
+//! # #[cfg(feature = "mock")]
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use zk_proto::{
+//!     Session,
+//!     mock::MockDevice,
+//!     request::Connect,
+//!     session::{Event, Options, Output},
+//!     wire::Transport,
+//! };
+//!
+//! let mut terminal = MockDevice::builder().build()?;
+//! let mut client = terminal.conversation(Transport::Udp);
+//! let mut session = Session::new(Transport::Udp, Options::default());
+//! # #[expect(clippy::disallowed_methods)]
+//! let now = std::time::Instant::now();
+//!
+//! let ticket = session.submit(Connect, now);
+//! loop {
+//!     match session.poll_output() {
+//!         Output::Transmit(datagram) => {
+//!             let reaction = terminal.handle(&mut client, &datagram, Default::default());
+//!             for reply in reaction.frames {
+//!                 session.handle_input(&reply, now);
+//!             }
+//!         }
+//!         Output::Event(Event::Answer { ticket: id, result }) => break ticket.open(id, result)?,
+//!         Output::Event(event) => println!("{event:?}"),
+//!         Output::Wait(until) => unreachable!("the terminal answers at once, not at {until:?}"),
+//!     }
+//! }
+//! assert!(session.is_connected());
+//! # Ok(()) }
+//! # #[cfg(not(feature = "mock"))]
+//! # fn main() {}
+//! ```
+//!
+//! # Features
+//!
+//! | Feature  | Default | Adds                                         | Needs |
+//! |----------|---------|----------------------------------------------|-------|
+//! | `client` | yes     | [`Client`]: the session on sockets           | tokio |
+//! | `mock`   | no      | [`mock`]: a terminal in software             | tokio |
+//!
+//! # Map
+//!
+//! | Module      | Holds                                                                    |
+//! |-------------|--------------------------------------------------------------------------|
+//! | [`wire`]    | bytes ↔ packets; times and texts                                          |
+//! | [`record`]  | what a terminal stores: users, attendance, counters, events               |
+//! | [`request`] | one type per command with its reply, both directions                      |
+//! | [`session`] | the conversation                                                          |
+//! | [`manual`]  | how the protocol works, and why the code is as it is                      |
+//!
+//! # Errors
+//!
+//! [`Error`] says who is at fault, [`Error::is_retryable`] whether to try again and
+//! [`Error::remedy`] what a person can do. A short read is never passed off as a whole one: what
+//! had arrived comes only inside the error ([`Error::partial`]).
 #![warn(clippy::indexing_slicing, clippy::unwrap_used)]
+// The front page names things that features add.
+#![cfg_attr(
+    not(all(feature = "client", feature = "mock")),
+    expect(
+        rustdoc::broken_intra_doc_links,
+        reason = "links into features that are off"
+    )
+)]
 
 mod code;
 mod error;
+pub mod manual;
 #[cfg(feature = "mock")]
 pub mod mock;
 pub mod record;

@@ -66,12 +66,7 @@ impl Client {
         ));
         for transport in options.transports() {
             result = Self::connect_over(*transport, &addresses, &options).await;
-            let try_next = match &result {
-                Ok(_) => false,
-                Err(Error::Timeout { .. } | Error::Io { .. }) => true,
-                Err(_) => false,
-            };
-            if !try_next {
+            if !matches!(result, Err(Error::Timeout { .. } | Error::Io { .. })) {
                 break;
             }
         }

@@ -209,7 +209,7 @@ impl fmt::Debug for AttendanceLog {
         f.debug_struct("AttendanceLog")
             .field("len", &self.len())
             .field("layout", &self.layout)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
@@ -446,10 +446,11 @@ fn detect(records: &Bytes, count: Option<u32>) -> Option<Layout> {
     if size == 0 {
         return Some(Layout::Bytes40);
     }
-    if count > 0 && size.is_multiple_of(count) {
-        if let Some(layout) = Layout::of_width(size / count) {
-            return Some(layout);
-        }
+    if count > 0
+        && size.is_multiple_of(count)
+        && let Some(layout) = Layout::of_width(size / count)
+    {
+        return Some(layout);
     }
     let share = |layout: Layout| {
         let sample = records.chunks_exact(layout.width()).take(SAMPLE);

@@ -273,10 +273,11 @@ fn detect(records: &[u8], count: Option<u32>) -> Option<UserLayout> {
     if size == 0 {
         return Some(UserLayout::Bytes72);
     }
-    if count > 0 && size.is_multiple_of(count) {
-        if let Some(layout) = UserLayout::of_width(size / count) {
-            return Some(layout);
-        }
+    if count > 0
+        && size.is_multiple_of(count)
+        && let Some(layout) = UserLayout::of_width(size / count)
+    {
+        return Some(layout);
     }
     let share = |layout: UserLayout| {
         let users = UserList::whole_records(records, layout);

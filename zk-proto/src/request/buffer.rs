@@ -231,16 +231,14 @@ pub struct Announcement {
 impl Announcement {
     /// Reads the payload. The second number is missing on some firmware.
     pub fn parse(payload: &[u8]) -> Result<Self, DecodeError> {
-        match pair("CMD_PREPARE_DATA", payload) {
-            Ok((total, max_packet)) => Ok(Self { total, max_packet }),
-            Err(_) => {
-                let total = super::head("CMD_PREPARE_DATA", payload)?;
-                Ok(Self {
-                    total: u32::from_le_bytes(total),
-                    max_packet: 0,
-                })
-            }
+        if let Ok((total, max_packet)) = pair("CMD_PREPARE_DATA", payload) {
+            return Ok(Self { total, max_packet });
         }
+        let total = super::head("CMD_PREPARE_DATA", payload)?;
+        Ok(Self {
+            total: u32::from_le_bytes(total),
+            max_packet: 0,
+        })
     }
 
     /// Appends the payload.

@@ -88,7 +88,7 @@ pub struct Session {
     options: Options,
     framer: Framer,
     state: State,
-    session_id: u16,
+    id: u16,
     next_reply_id: u16,
     next_ticket: u64,
     call: Option<Call>,
@@ -108,7 +108,7 @@ impl Session {
             framer: Framer::new(transport).with_limit(options.frame_limit()),
             options,
             state: State::New,
-            session_id: 0,
+            id: 0,
             next_reply_id: 0,
             next_ticket: 0,
             call: None,
@@ -151,7 +151,7 @@ impl Session {
         };
         let (payload, step) = match R::EXCHANGE {
             _ if code == Code::CONNECT => {
-                self.session_id = 0;
+                self.id = 0;
                 (payload.freeze(), Step::Hello)
             }
             Exchange::Single => (payload.freeze(), Step::Single),
@@ -272,7 +272,7 @@ impl Session {
 
     /// The session id the terminal gave.
     pub fn session_id(&self) -> u16 {
-        self.session_id
+        self.id
     }
 
     /// What was sent and received so far.
@@ -315,14 +315,14 @@ impl Session {
         call.deadline = self.deadline(now);
         let (step, call) = call.take_step();
         if matches!(step, Step::Hello) {
-            self.session_id = packet.header.session;
+            self.id = packet.header.session;
         }
         let context = Context {
             transport: self.transport,
             options: &self.options,
             sent: call.sent,
         };
-        let next = step.packet(packet, self.session_id, &context);
+        let next = step.packet(packet, self.id, &context);
         self.proceed(call, next, now);
         Ok(())
     }
@@ -402,14 +402,7 @@ impl Session {
 
     fn transmit(&mut self, code: Code, reply_id: u16, payload: &[u8]) {
         let mut out = BytesMut::with_capacity(2 * HEADER_LEN + payload.len());
-        encode_packet(
-            self.transport,
-            code,
-            self.session_id,
-            reply_id,
-            payload,
-            &mut out,
-        );
+        encode_packet(self.transport, code, self.id, reply_id, payload, &mut out);
         self.stats.packets_sent += 1;
         self.stats.bytes_sent += out.len() as u64;
         self.outputs.push_back(Output::Transmit(out.freeze()));

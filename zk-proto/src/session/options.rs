@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use crate::{
     request::{CommKey, DEFAULT_TICK},
-    wire::{ABSOLUTE_MAX_FRAME, DEFAULT_MAX_FRAME, HEADER_LEN},
+    wire::{ABSOLUTE_MAX_FRAME, DEFAULT_MAX_FRAME},
 };
+
+/// Bytes that a packet may have beyond the chunk it carries.
+const MARGIN: u32 = 16;
 
 /// How a session behaves.
 #[derive(Clone, Debug)]
@@ -39,7 +42,7 @@ impl Options {
     /// Longest packet to accept.
     pub(super) fn frame_limit(&self) -> u32 {
         // Some firmware sends a whole chunk in one packet.
-        let chunk = self.max_chunk.saturating_add(2 * HEADER_LEN as u32);
+        let chunk = self.max_chunk.saturating_add(MARGIN);
         chunk.clamp(DEFAULT_MAX_FRAME, ABSOLUTE_MAX_FRAME)
     }
 }

@@ -117,7 +117,7 @@ impl Step {
             },
             Self::Preparing(mut inbound) => match inbound.packet(packet, context.sent) {
                 Ok(Flow::More) => Next::Stay(Self::Preparing(inbound)),
-                Ok(Flow::Answer(answer)) => prepared(answer, context),
+                Ok(Flow::Answer(answer)) => prepared(&answer, context),
                 Ok(Flow::Complete) => Next::Done(Ok(inbound.into_answer())),
                 Err(error) => Next::Done(Err(inbound.partial(error))),
             },
@@ -190,16 +190,17 @@ pub(super) fn single(packet: &Packet<'_>) -> Answer {
 }
 
 /// The answer to 1503: the data set itself, or its size.
-fn prepared(answer: Answer, context: &Context<'_>) -> Next {
-    let prepared = match Prepared::parse(&answer) {
+fn prepared(answer: &Answer, context: &Context<'_>) -> Next {
+    let prepared = match Prepared::parse(answer) {
         Ok(prepared) => prepared,
         Err(error) => return Next::free(Err(error.into())),
     };
-    if let Some(data) = prepared.inline {
+    if let Some(payload) = prepared.inline {
+        let session = answer.session;
         return Next::Done(Ok(Answer {
             code: Code::DATA,
-            payload: data,
-            ..answer
+            session,
+            payload,
         }));
     }
     let limit = context.options.max_data_set;

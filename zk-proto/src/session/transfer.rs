@@ -121,7 +121,7 @@ impl Inbound {
         }
         self.announced = Some(total);
         // Datagrams overtake each other: the data may be here already.
-        self.after_data()
+        Ok(self.after_data())
     }
 
     fn collect(&mut self, packet: &Packet<'_>) -> Result<Flow, Error> {
@@ -137,7 +137,7 @@ impl Inbound {
             }
             Transport::Udp => return self.collect_datagram(packet),
         }
-        self.after_data()
+        Ok(self.after_data())
     }
 
     /// Over UDP the session field tells the order, and a repeated index is dropped. Without an
@@ -154,15 +154,15 @@ impl Inbound {
         self.parts_len += packet.payload.len();
         self.parts
             .insert(index, Bytes::copy_from_slice(packet.payload));
-        self.after_data()
+        Ok(self.after_data())
     }
 
-    fn after_data(&self) -> Result<Flow, Error> {
+    fn after_data(&self) -> Flow {
         match (self.announced, self.requested) {
             // A chunk without announcement has no acknowledgement either.
-            (None, Some(requested)) if self.received() >= requested => Ok(Flow::Complete),
-            (Some(total), _) if self.acknowledged && self.received() >= total => Ok(Flow::Complete),
-            _ => Ok(Flow::More),
+            (None, Some(requested)) if self.received() >= requested => Flow::Complete,
+            (Some(total), _) if self.acknowledged && self.received() >= total => Flow::Complete,
+            _ => Flow::More,
         }
     }
 
@@ -288,10 +288,7 @@ impl Reading {
     /// than asked for, but not empty.
     pub(super) fn chunk_done(&mut self) -> Result<bool, Error> {
         self.inbound.join();
-        let requested = self.inbound.requested.unwrap_or(0) as usize;
-        let asked = self.inbound.base + requested;
-        // More than was asked for is not ours.
-        self.inbound.data.truncate(asked);
+        self.cut_surplus();
         let received = length(self.inbound.data.len());
         if received >= self.len {
             return Ok(true);
@@ -315,7 +312,14 @@ impl Reading {
 
     pub(super) fn partial(mut self, error: Error) -> Error {
         self.inbound.join();
+        self.cut_surplus();
         incomplete(self.inbound.data, Some(self.len), error)
+    }
+
+    /// A terminal may announce and send more than the chunk that was asked for; it is not ours.
+    fn cut_surplus(&mut self) {
+        let requested = self.inbound.requested.unwrap_or(0) as usize;
+        self.inbound.data.truncate(self.inbound.base + requested);
     }
 }
 

@@ -42,7 +42,7 @@ impl Vector {
         }
     }
 
-    fn from_client(&self) -> bool {
+    fn is_request(&self) -> bool {
         self.text("direction") == "client->device"
     }
 
@@ -57,7 +57,7 @@ impl Vector {
 }
 
 fn unhex(text: &str) -> Vec<u8> {
-    let digit = |c: u8| (c as char).to_digit(16).unwrap() as u8;
+    let digit = |c: u8| u8::try_from((c as char).to_digit(16).unwrap()).unwrap();
     text.as_bytes()
         .chunks(2)
         .map(|pair| digit(pair[0]) << 4 | digit(pair[1]))
@@ -65,7 +65,11 @@ fn unhex(text: &str) -> Vec<u8> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    use std::fmt::Write;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").unwrap();
+        text
+    })
 }
 
 fn data(name: &str) -> PathBuf {
@@ -165,7 +169,7 @@ fn is_covered(vector: &Vector) -> bool {
     match vector.text("layer") {
         "payload" => payload(vector),
         "stream" => STREAMS.contains(&vector.id()),
-        _ if vector.from_client() => request(vector),
+        _ if vector.is_request() => request(vector),
         _ => reply(vector),
     }
 }

@@ -3,5 +3,6 @@
 mod client;
 mod faults;
 mod known_answers;
+mod regressions;
 mod roundtrip;
 mod session;
