@@ -5,14 +5,14 @@
 //! line and pages.
 
 pub mod app;
-// pub mod cli;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod convert;
-// pub mod demo;
+pub mod demo;
 pub mod devices;
 mod failure;
-// pub mod http;
+pub mod http;
 pub mod jobs;
 pub mod lifecycle;
 pub mod scheduler;
