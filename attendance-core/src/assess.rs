@@ -40,6 +40,7 @@ pub fn assess(
         judge: Judge::new(plan, as_of),
         intake: &intake,
         fates: vec![Fate::Barred; intake.readings.len()],
+        edges: Vec::new(),
         records: Vec::new(),
         instances: Vec::new(),
         timely: Vec::new(),
@@ -61,10 +62,15 @@ pub fn assess(
             sum_weeks(&engine.records[first..], weekly, weeks);
         }
     }
-    let Engine { records, fates, .. } = engine;
+    let Engine {
+        records,
+        fates,
+        edges,
+        ..
+    } = engine;
     Ok(Outcome {
         records,
-        punches: punch_outcomes(&intake, &fates, plan),
+        punches: punch_outcomes(&intake, &fates, &edges, plan),
         weeks,
         as_of,
     })
@@ -84,7 +90,8 @@ enum Fate {
         template: u32,
         date: NaiveDate,
         reason: crate::Beyond,
-        edge: LocalTime,
+        /// In [`Engine::edges`].
+        edge: u32,
     },
     NoShift,
     OutOfRange {
@@ -106,6 +113,8 @@ struct Engine<'p, Z> {
     judge: Judge<'p, Z>,
     intake: &'p Intake<'p>,
     fates: Vec<Fate>,
+    /// The window edges that outliers lie beyond.
+    edges: Vec<LocalTime>,
     records: Vec<Record>,
     instances: Vec<Instance>,
     timely: Vec<Stamp>,
@@ -136,7 +145,7 @@ impl<Z: Zone> Engine<'_, Z> {
         self.groups
             .assign(&self.kept, &self.instances, self.plan, roster);
 
-        let mut made = Vec::new();
+        let mut made = Vec::with_capacity(self.instances.len() + self.groups.open.len());
         self.planned(employee, roster, &mut made);
         self.open(employee, roster, &mut made);
         self.outliers_and_orphans();
@@ -312,7 +321,11 @@ impl<Z: Zone> Engine<'_, Z> {
                     crate::Beyond::InTooEarly => instance.accept.from,
                     crate::Beyond::OutTooLate => instance.accept.to,
                 };
-                let edge = LocalTime::new(edge, self.plan.zone_of(template).offset_at(edge));
+                self.edges.push(LocalTime::new(
+                    edge,
+                    self.plan.zone_of(template).offset_at(edge),
+                ));
+                let edge = u32::try_from(self.edges.len() - 1).unwrap_or(u32::MAX);
                 Fate::Outlier {
                     template,
                     date,
@@ -422,7 +435,12 @@ fn sum_weeks(records: &[Record], weekly: Weekly, weeks: &mut Vec<Week>) {
     }));
 }
 
-fn punch_outcomes<Z>(intake: &Intake<'_>, fates: &[Fate], plan: &Plan<Z>) -> Vec<PunchOutcome> {
+fn punch_outcomes<Z>(
+    intake: &Intake<'_>,
+    fates: &[Fate],
+    edges: &[LocalTime],
+    plan: &Plan<Z>,
+) -> Vec<PunchOutcome> {
     let shift = |template: u32| plan.template(template).shift.id.clone();
     let outcome = |(reading, fate): (&crate::intake::Reading<'_>, &Fate)| {
         let (disposition, place) = match *fate {
@@ -449,7 +467,10 @@ fn punch_outcomes<Z>(intake: &Intake<'_>, fates: &[Fate], plan: &Plan<Z>) -> Vec
                 reason,
                 edge,
             } => (
-                Disposition::Outlier { reason, edge },
+                Disposition::Outlier {
+                    reason,
+                    edge: edges[edge as usize],
+                },
                 Some((template, date)),
             ),
             Fate::NoShift => (

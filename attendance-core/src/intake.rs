@@ -1,12 +1,13 @@
 //! From what was delivered to one ordered stream per employee (sections A to C).
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use chrono::{Datelike, NaiveDateTime};
 
 use crate::correct::Corrected;
+use crate::people::People;
 use crate::plan::{KnownDevice, Plan, SITE};
+use crate::rank::Ranked;
 use crate::reading::ClockCurve;
 use crate::{
     CorrectionId, DeviceId, Direction, EmployeeId, Error, Instant, Kind, LocalTime, Note,
@@ -94,7 +95,7 @@ impl<'a> Intake<'a> {
             .iter()
             .map(|name| terminal(plan, name))
             .collect();
-        let mut people = People::new(plan);
+        let mut people = People::new(plan, users.names.len());
 
         let mut readings = Vec::with_capacity(set.len());
         let mut marks = Vec::with_capacity(set.len());
@@ -126,38 +127,101 @@ impl<'a> Intake<'a> {
                 .map(|terminal| &plan.zones[terminal.zone])
         });
 
-        let mut stamps = Vec::with_capacity(set.len());
         for (rank, reading) in readings.iter_mut().enumerate() {
-            let (device, user) = marks[rank];
-            let terminal = known[device as usize].as_ref();
-            if let (Some(terminal), Some(time)) = (terminal, reading.time) {
-                let skew = terminal.clock.skew_at(time.instant());
-                if skew != 0 {
-                    reading.notes.clock_corrected = true;
-                    let corrected = time.instant().plus(skew.saturating_neg());
-                    reading.time = Some(LocalTime::new(corrected, time.offset_s()));
-                }
-            }
-            reading.barred = barred(reading, corrected, plan);
-            let (Some(terminal), Some(time), Some(employee), None) =
-                (terminal, reading.time, reading.employee, reading.barred)
-            else {
+            let Some(terminal) = &known[marks[rank].0 as usize] else {
                 continue;
             };
-            let punch = reading.punch;
-            let stamp = Stamp {
-                instant: time.instant(),
-                device,
-                user,
-                state: punch.state.unwrap_or(-1),
-                // A slice of punches is far shorter than 2³², each takes a hundred bytes.
-                punch: u32::try_from(rank).unwrap_or(u32::MAX),
-                kind: kind(punch, terminal.direction, corrected, plan),
-            };
-            stamps.push((employee, stamp));
+            let Some(time) = reading.time else { continue };
+            let skew = terminal.clock.skew_at(time.instant());
+            if skew != 0 {
+                reading.notes.clock_corrected = true;
+                let corrected = time.instant().plus(skew.saturating_neg());
+                reading.time = Some(LocalTime::new(corrected, time.offset_s()));
+            }
         }
-        Ok(people.into_intake(readings, stamps, plan))
+        for reading in &mut readings {
+            reading.barred = barred(reading, corrected, plan);
+        }
+        let employees = people.rank(&mut readings);
+        let (stamps, ends) = streams(&readings, &marks, employees.len(), |punch, device| {
+            let direction = known[device as usize]
+                .as_ref()
+                .map_or(Direction::Both, |terminal| terminal.direction);
+            kind(punch, direction, corrected, plan)
+        });
+        Ok(Self {
+            readings,
+            employees,
+            stamps,
+            ends,
+        })
     }
+}
+
+/// R7, R10: the stream of each employee in canonical order, and where each ends.
+fn streams(
+    readings: &[Reading<'_>],
+    marks: &[(u32, u32)],
+    employees: usize,
+    kind: impl Fn(&Punch, u32) -> Kind,
+) -> (Vec<Stamp>, Vec<usize>) {
+    let live = |reading: &Reading<'_>| {
+        let (time, employee) = (reading.time?, reading.employee?);
+        reading
+            .barred
+            .is_none()
+            .then_some((time.instant(), employee as usize))
+    };
+    // Count, then put each where its employee's part is: what comes in order stays in order.
+    let mut ends = vec![0; employees];
+    for (_, employee) in readings.iter().filter_map(live) {
+        ends[employee] += 1;
+    }
+    let mut total = 0;
+    for end in &mut ends {
+        (*end, total) = (total, total + *end);
+    }
+    let nothing = Stamp {
+        instant: Instant::MIN,
+        device: 0,
+        user: 0,
+        state: 0,
+        punch: 0,
+        kind: Kind::Unknown,
+    };
+    let mut stamps = vec![nothing; total];
+    for ((rank, reading), &(device, user)) in (0..).zip(readings).zip(marks) {
+        let Some((instant, employee)) = live(reading) else {
+            continue;
+        };
+        stamps[ends[employee]] = Stamp {
+            instant,
+            device,
+            user,
+            state: reading.punch.state.unwrap_or(-1),
+            punch: rank,
+            kind: kind(reading.punch, device),
+        };
+        ends[employee] += 1;
+    }
+    let canonical = |stamp: &Stamp| {
+        (
+            stamp.instant,
+            stamp.device,
+            stamp.user,
+            stamp.state,
+            stamp.punch,
+        )
+    };
+    let mut begin = 0;
+    for &end in &ends {
+        let stream = &mut stamps[begin..end];
+        if !stream.is_sorted_by_key(canonical) {
+            stream.sort_unstable_by_key(canonical);
+        }
+        begin = end;
+    }
+    (stamps, ends)
 }
 
 /// R14: punches form a set by id.
@@ -176,51 +240,6 @@ fn set_by_id<'a>(punches: &'a [Punch], added: &'a [Punch]) -> Result<Vec<&'a Pun
         set.dedup_by(|a, b| a.id == b.id);
     }
     Ok(set)
-}
-
-/// Texts and their rank among all of them, by bytes.
-struct Ranked<'a> {
-    names: Vec<&'a str>,
-    /// For each text given, in the order given.
-    ranks: Vec<u32>,
-}
-
-impl<'a> Ranked<'a> {
-    fn new(texts: impl Iterator<Item = &'a str>) -> Self {
-        let mut seen: HashMap<&str, u32> = HashMap::new();
-        let mut names = Vec::new();
-        let mut ranks = Vec::with_capacity(texts.size_hint().0);
-        let mut last: Option<(&str, u32)> = None;
-        for text in texts {
-            // Punches come in runs of one device, and often share the text itself.
-            let number = match last {
-                Some((before, number)) if std::ptr::eq(before, text) => number,
-                _ => *seen.entry(text).or_insert_with(|| {
-                    names.push(text);
-                    u32::try_from(names.len() - 1).unwrap_or(u32::MAX)
-                }),
-            };
-            last = Some((text, number));
-            ranks.push(number);
-        }
-        let order = ranking(&names);
-        for rank in &mut ranks {
-            *rank = order[*rank as usize];
-        }
-        names.sort_unstable();
-        Self { names, ranks }
-    }
-}
-
-/// The rank of each text among them all.
-fn ranking<T: Ord>(texts: &[T]) -> Vec<u32> {
-    let mut order: Vec<u32> = (0..u32::try_from(texts.len()).unwrap_or(u32::MAX)).collect();
-    order.sort_unstable_by(|&a, &b| texts[a as usize].cmp(&texts[b as usize]));
-    let mut ranks = vec![0; texts.len()];
-    for (rank, &index) in (0..).zip(&order) {
-        ranks[index as usize] = rank;
-    }
-    ranks
 }
 
 struct Terminal<'a> {
@@ -397,106 +416,5 @@ fn kind<Z>(punch: &Punch, direction: Direction, corrected: &Corrected<'_>, plan:
             .and_then(|state| plan.config.state_map.get(&state))
             .copied()
             .unwrap_or_default(),
-    }
-}
-
-/// Who is who (R8), numbered in the order of being met until everybody is known.
-struct People<'p, Z> {
-    plan: &'p Plan<Z>,
-    numbers: HashMap<EmployeeId, u32>,
-    met: Vec<EmployeeId>,
-    by_mark: HashMap<(u32, u32), Option<u32>>,
-    last: Option<((u32, u32), Option<u32>)>,
-}
-
-impl<'p, Z> People<'p, Z> {
-    fn new(plan: &'p Plan<Z>) -> Self {
-        Self {
-            plan,
-            numbers: HashMap::new(),
-            met: Vec::new(),
-            by_mark: HashMap::new(),
-            last: None,
-        }
-    }
-
-    fn find(&mut self, device: u32, user: u32, manual: bool, punch: &Punch) -> Option<u32> {
-        let mark = (device, user);
-        if let Some((before, number)) = self.last
-            && before == mark
-        {
-            return number;
-        }
-        let number = if let Some(&number) = self.by_mark.get(&mark) {
-            number
-        } else {
-            let employee = match &self.plan.identities {
-                Some(identities) if !manual => identities
-                    .employee(punch.device.as_str(), punch.user.as_str())
-                    .cloned(),
-                _ => Some(EmployeeId::from(Arc::<str>::from(punch.user.clone()))),
-            };
-            let number = employee.map(|employee| self.number(employee));
-            self.by_mark.insert(mark, number);
-            number
-        };
-        self.last = Some((mark, number));
-        number
-    }
-
-    fn number(&mut self, employee: EmployeeId) -> u32 {
-        if let Some(&number) = self.numbers.get(&employee) {
-            return number;
-        }
-        let number = u32::try_from(self.met.len()).unwrap_or(u32::MAX);
-        self.met.push(employee.clone());
-        self.numbers.insert(employee, number);
-        number
-    }
-
-    /// Ranks everybody and sorts the streams.
-    fn into_intake<'a>(
-        mut self,
-        mut readings: Vec<Reading<'a>>,
-        mut stamps: Vec<(u32, Stamp)>,
-        plan: &Plan<Z>,
-    ) -> Intake<'a> {
-        for employee in plan.roster.keys() {
-            self.number(employee.clone());
-        }
-        let ranks = ranking(&self.met);
-        for reading in &mut readings {
-            reading.employee = reading.employee.map(|number| ranks[number as usize]);
-        }
-        for (employee, _) in &mut stamps {
-            *employee = ranks[*employee as usize];
-        }
-        stamps.sort_unstable_by_key(|(employee, stamp)| {
-            (
-                *employee,
-                stamp.instant,
-                stamp.device,
-                stamp.user,
-                stamp.state,
-                stamp.punch,
-            )
-        });
-        self.met.sort_unstable();
-
-        let mut ends = vec![0; self.met.len()];
-        for &(employee, _) in &stamps {
-            ends[employee as usize] += 1;
-        }
-        let mut end = 0;
-        for count in &mut ends {
-            end += *count;
-            *count = end;
-        }
-        Intake {
-            readings,
-            employees: self.met,
-            stamps: stamps.into_iter().map(|(_, stamp)| stamp).collect(),
-            ends,
-        }
     }
 }

@@ -105,14 +105,19 @@ impl<'p, Z: Zone> Judge<'p, Z> {
                 });
             }
         }
-        let sessions = self
-            .paid
-            .iter()
-            .map(|span| Session {
-                start: local(span.from),
-                end: local(span.to),
-            })
-            .collect();
+        // Most sessions begin or end with what has been told already.
+        let told = |instant: Instant| {
+            let known = [clock_in, clock_out].into_iter().flatten();
+            known
+                .into_iter()
+                .find(|time| time.instant() == instant)
+                .unwrap_or_else(|| local(instant))
+        };
+        let session = |span: &Span| Session {
+            start: told(span.from),
+            end: told(span.to),
+        };
+        let sessions = self.paid.iter().map(session).collect();
         let measures = measure(&mut self.paid, pairs, shift, case.timing, zone, workday);
 
         if let Some(timing) = fixed

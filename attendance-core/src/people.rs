@@ -1,0 +1,85 @@
+//! Who is who (R8).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::intake::Reading;
+use crate::plan::Plan;
+use crate::rank::ranking;
+use crate::{EmployeeId, Punch};
+
+/// The people met so far, numbered in the order of being met.
+pub(crate) struct People<'p, Z> {
+    plan: &'p Plan<Z>,
+    numbers: HashMap<EmployeeId, u32>,
+    met: Vec<EmployeeId>,
+    /// By the user's rank, where the user id is the employee id.
+    by_user: Vec<Option<u32>>,
+    /// By the ranks of device and user, where the identity map decides.
+    by_mark: HashMap<(u32, u32), Option<u32>>,
+}
+
+impl<'p, Z> People<'p, Z> {
+    pub(crate) fn new(plan: &'p Plan<Z>, users: usize) -> Self {
+        Self {
+            plan,
+            numbers: HashMap::new(),
+            met: Vec::new(),
+            by_user: vec![None; users],
+            by_mark: HashMap::new(),
+        }
+    }
+
+    /// The number of the person behind a punch; `manual` punches name the employee directly.
+    pub(crate) fn find(
+        &mut self,
+        device: u32,
+        user: u32,
+        manual: bool,
+        punch: &Punch,
+    ) -> Option<u32> {
+        match &self.plan.identities {
+            Some(identities) if !manual => {
+                if let Some(&number) = self.by_mark.get(&(device, user)) {
+                    return number;
+                }
+                let employee = identities
+                    .employee(punch.device.as_str(), punch.user.as_str())
+                    .cloned();
+                let number = employee.map(|employee| self.number(employee));
+                self.by_mark.insert((device, user), number);
+                number
+            }
+            _ => {
+                if self.by_user[user as usize].is_none() {
+                    let employee = EmployeeId::from(Arc::<str>::from(punch.user.clone()));
+                    self.by_user[user as usize] = Some(self.number(employee));
+                }
+                self.by_user[user as usize]
+            }
+        }
+    }
+
+    fn number(&mut self, employee: EmployeeId) -> u32 {
+        if let Some(&number) = self.numbers.get(&employee) {
+            return number;
+        }
+        let number = u32::try_from(self.met.len()).unwrap_or(u32::MAX);
+        self.met.push(employee.clone());
+        self.numbers.insert(employee, number);
+        number
+    }
+
+    /// Everybody, with those in the roster, by id; numbers become ranks.
+    pub(crate) fn rank(mut self, readings: &mut [Reading<'_>]) -> Vec<EmployeeId> {
+        for employee in self.plan.roster.keys() {
+            self.number(employee.clone());
+        }
+        let ranks = ranking(&self.met);
+        for reading in readings {
+            reading.employee = reading.employee.map(|number| ranks[number as usize]);
+        }
+        self.met.sort_unstable();
+        self.met
+    }
+}
