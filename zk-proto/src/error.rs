@@ -318,9 +318,10 @@ impl Error {
                  means none), and pass it as the comm key."
             }
             Self::Timeout { during, .. } if *during == Code::CONNECT => {
-                "The port is open but nobody speaks the protocol. Likely causes: another program \
-                 is connected (a terminal serves one client at a time), the terminal is in \
-                 push/ADMS mode or has secured firmware, or it must be restarted. Try UDP."
+                "Nobody answers in this protocol. Likely causes: another program is connected (a \
+                 terminal serves one client at a time), the terminal is in push/ADMS mode or has \
+                 secured firmware, it speaks only the other transport (TCP or UDP), or it must be \
+                 restarted."
             }
             Self::Timeout { .. } => {
                 "The terminal stopped answering. Likely causes: another program connected (a \

@@ -140,6 +140,8 @@ impl Client {
 
     /// A bulk read, with the keypad locked around it if that was asked for.
     async fn read<R: Request>(&mut self, request: R) -> Result<R::Reply, Error> {
+        // A terminal holds one data set at a time.
+        self.prepared = None;
         if !self.disable_while_reading {
             return self.call(request).await;
         }

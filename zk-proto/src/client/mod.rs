@@ -4,7 +4,12 @@ mod connect;
 mod link;
 mod methods;
 
-use std::{collections::VecDeque, fmt, net::SocketAddr, time::Instant};
+use std::{
+    collections::VecDeque,
+    fmt,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use tokio::net::ToSocketAddrs;
 
@@ -17,6 +22,9 @@ use crate::{
     session::{Event, Output, Progress, Session, Stats},
     wire::{Encoding, Transport},
 };
+
+/// How long [`Client::disconnect`] waits for an answer.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Bytes read from a socket at once.
 const READ_BUFFER: usize = 256 << 10;
@@ -60,17 +68,20 @@ impl Client {
             .await
             .map_err(|error| Error::io("looking up the address", error))?
             .collect();
-        let mut result = Err(Error::io(
-            "looking up the address",
-            std::io::Error::new(std::io::ErrorKind::NotFound, "the name has no address"),
-        ));
+        let mut first_error = None;
         for transport in options.transports() {
-            result = Self::connect_over(*transport, &addresses, &options).await;
-            if !matches!(result, Err(Error::Timeout { .. } | Error::Io { .. })) {
-                break;
+            match Self::connect_over(*transport, &addresses, &options).await {
+                Err(error @ (Error::Timeout { .. } | Error::Io { .. })) => {
+                    // Why the usual transport failed says more than the fall-back's silence.
+                    first_error.get_or_insert(error);
+                }
+                result => return result,
             }
         }
-        result
+        Err(first_error.unwrap_or_else(|| {
+            let missing = std::io::Error::new(std::io::ErrorKind::NotFound, "no address");
+            Error::io("looking up the address", missing)
+        }))
     }
 
     async fn connect_over(
@@ -131,12 +142,17 @@ impl Client {
         result
     }
 
-    /// Says goodbye and closes the connection.
+    /// Says goodbye and closes the connection. A terminal that hangs up instead of answering, or
+    /// takes longer than a second, has understood as well.
     pub async fn disconnect(mut self) -> Result<(), Error> {
-        if self.prepared.is_some() {
-            self.free().await?;
+        if self.in_flight || self.session.is_dead() {
+            return Ok(());
         }
-        self.call(Exit).await
+        self.free().await?;
+        match tokio::time::timeout(FAREWELL, self.call(Exit)).await {
+            Ok(Err(error @ Error::Rejected { .. })) => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Calls `report` whenever a bulk read has come further.

@@ -113,7 +113,13 @@ impl AttendanceLog {
             });
         }
         let records = body.slice(..announced);
-        let Some(layout) = hint.layout.or_else(|| detect(&records, hint.count)) else {
+        // A total of zero before records is a header of another shape, not an empty log.
+        let layout = if announced == 0 && !body.is_empty() {
+            None
+        } else {
+            hint.layout.or_else(|| detect(&records, hint.count))
+        };
+        let Some(layout) = layout else {
             return Err(DecodeError::UnknownWidth {
                 what: WHAT,
                 total: announced,
@@ -545,6 +551,17 @@ mod tests {
         let error = AttendanceLog::parse(data.freeze(), hint).unwrap_err();
         assert!(
             matches!(error, DecodeError::UnknownWidth { total: 410, .. }),
+            "{error:?}"
+        );
+    }
+
+    #[test]
+    fn a_total_of_zero_before_records_is_not_an_empty_log() {
+        let mut data = BytesMut::from(&data_set(&[record("1", 1)])[..]);
+        data[..4].fill(0);
+        let error = AttendanceLog::parse(data.freeze(), LogHint::default()).unwrap_err();
+        assert!(
+            matches!(error, DecodeError::UnknownWidth { .. }),
             "{error:?}"
         );
     }

@@ -202,8 +202,8 @@ fn put_field<const N: usize>(text: &[u8], out: &mut BytesMut) {
     out.put_slice(&field);
 }
 
-/// A whole list of users.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// The data set of all users: a `u32` total and the records.
+#[derive(Clone, Copy, Debug)]
 pub struct UserList;
 
 impl UserList {
@@ -223,7 +223,13 @@ impl UserList {
             return Err(truncated(body.len()));
         }
         let records = body.slice(..announced);
-        let layout = detect(&records, count).ok_or_else(|| DecodeError::UnknownWidth {
+        // A total of zero before records is a header of another shape, not an empty list.
+        let fits = if announced == 0 && !body.is_empty() {
+            None
+        } else {
+            detect(&records, count)
+        };
+        let layout = fits.ok_or_else(|| DecodeError::UnknownWidth {
             what: WHAT,
             total: announced,
             known: UserLayout::WIDTHS,
