@@ -1,0 +1,182 @@
+//! `device list` and `device show`: the registry, without its secrets.
+
+use std::collections::HashMap;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::super::Exit;
+use super::super::context::Context;
+use super::super::output::{self, note};
+use crate::app::App;
+use crate::store::entity::device;
+use crate::zone;
+
+/// List the registered terminals
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  zk-bridge device list
+  zk-bridge device list --json | jq '.devices[].address'")]
+pub(in crate::cli) struct List {}
+
+/// Show one registered terminal
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  zk-bridge device show Gate")]
+pub(in crate::cli) struct Show {
+    /// Its name
+    name: String,
+}
+
+/// A registered terminal as it is shown: the comm key never is, only whether there is one.
+#[derive(Debug, Serialize)]
+pub(super) struct Row {
+    pub(super) name: String,
+    pub(super) address: String,
+    secondary_address: Option<String>,
+    timezone: String,
+    has_comm_key: bool,
+    transport: String,
+    encoding: String,
+    group: String,
+    office: Option<String>,
+    enabled: bool,
+    serial_number: Option<String>,
+    firmware: Option<String>,
+    platform: Option<String>,
+    mac: Option<String>,
+    last_sync: Option<String>,
+    last_attempt: Option<String>,
+    last_error: Option<String>,
+}
+
+impl Row {
+    pub(super) async fn of(app: &App, device: device::Model) -> anyhow::Result<Self> {
+        Ok(Self::new(device, &groups(app).await?))
+    }
+
+    fn new(device: device::Model, groups: &HashMap<i64, String>) -> Self {
+        let utc = |at: i64| zone::rfc3339(&jiff::tz::TimeZone::UTC, at);
+        Self {
+            name: device.name,
+            address: device.address,
+            secondary_address: device.secondary_address,
+            timezone: device.timezone,
+            has_comm_key: device.comm_key.is_some(),
+            transport: device.transport,
+            encoding: device.encoding,
+            group: groups.get(&device.group_id).cloned().unwrap_or_default(),
+            office: device.office,
+            enabled: device.enabled,
+            serial_number: device.serial_number,
+            firmware: device.firmware,
+            platform: device.platform,
+            mac: device.mac,
+            last_sync: device.last_sync.map(utc),
+            last_attempt: device.last_attempt.map(utc),
+            last_error: device.last_error,
+        }
+    }
+
+    fn text(&self) -> String {
+        output::fields([
+            ("Name", Some(self.name.clone())),
+            ("Address", Some(self.address.clone())),
+            ("Secondary address", self.secondary_address.clone()),
+            ("Time zone", Some(self.timezone.clone())),
+            (
+                "Comm key",
+                Some(if self.has_comm_key { "stored" } else { "none" }.to_owned()),
+            ),
+            ("Transport", Some(self.transport.clone())),
+            ("Encoding", Some(self.encoding.clone())),
+            ("Group", Some(self.group.clone())),
+            ("Office", self.office.clone()),
+            ("Enabled", Some(yes_or_no(self.enabled))),
+            ("Serial number", self.serial_number.clone()),
+            ("Firmware", self.firmware.clone()),
+            ("Platform", self.platform.clone()),
+            ("MAC", self.mac.clone()),
+            ("Last sync", self.last_sync.clone()),
+            ("Last attempt", self.last_attempt.clone()),
+            ("Last error", self.last_error.clone()),
+        ])
+    }
+}
+
+async fn groups(app: &App) -> anyhow::Result<HashMap<i64, String>> {
+    Ok(app
+        .store
+        .device_groups()
+        .await?
+        .into_iter()
+        .map(|group| (group.id, group.name))
+        .collect())
+}
+
+fn yes_or_no(value: bool) -> String {
+    if value { "yes" } else { "no" }.to_owned()
+}
+
+impl List {
+    pub(super) async fn run(self, context: &Context) -> anyhow::Result<Exit> {
+        #[derive(Serialize)]
+        struct Document {
+            devices: Vec<Row>,
+        }
+        let app = context.app_to_look_at().await?;
+        let groups = groups(&app).await?;
+        let devices = app
+            .store
+            .devices()
+            .await?
+            .into_iter()
+            .map(|device| Row::new(device, &groups))
+            .collect();
+        let document = Document { devices };
+        if document.devices.is_empty() && !context.output.is_json() {
+            note("No terminals yet. Add one: zk-bridge device add NAME --address HOST");
+            return Ok(Exit::Done);
+        }
+        context.output.report(&document, |document| {
+            let rows = document.devices.iter().map(|row| {
+                [
+                    row.name.clone(),
+                    row.address.clone(),
+                    row.timezone.clone(),
+                    row.group.clone(),
+                    row.office.clone().unwrap_or_default(),
+                    yes_or_no(row.enabled),
+                    row.serial_number.clone().unwrap_or_default(),
+                    row.last_sync.clone().unwrap_or_else(|| "never".to_owned()),
+                ]
+            });
+            output::table(
+                &[
+                    "Name",
+                    "Address",
+                    "Time zone",
+                    "Group",
+                    "Office",
+                    "Enabled",
+                    "Serial number",
+                    "Last sync",
+                ],
+                rows,
+            )
+        })?;
+        Ok(Exit::Done)
+    }
+}
+
+impl Show {
+    pub(super) async fn run(self, context: &Context) -> anyhow::Result<Exit> {
+        let app = context.app_to_look_at().await?;
+        let device = app.store.device(&self.name).await?;
+        let row = Row::of(&app, device).await?;
+        context.output.report(&row, Row::text)?;
+        Ok(Exit::Done)
+    }
+}
