@@ -1,0 +1,302 @@
+//! How terminals, delivery and jobs stand.
+
+use serde_json::Value;
+
+use super::words::{self, When, count};
+use crate::app::App;
+use crate::jobs::sync;
+use crate::store::entity::{cursor, device, run};
+use crate::store::outbox::Stats;
+
+/// Runs shown, newest first.
+const RUNS: u64 = 10;
+
+/// The terminals, and how complete the data is that they gave.
+pub(super) struct Terminals {
+    pub(super) rows: Vec<Terminal>,
+    pub(super) complete_until: Complete,
+}
+
+/// Until when nothing is missing.
+pub(super) enum Complete {
+    /// No terminal is enabled.
+    NoTerminal,
+    /// A terminal was never read.
+    Never(String),
+    /// Every enabled terminal was read since.
+    Until(When),
+}
+
+pub(super) struct Terminal {
+    pub(super) name: String,
+    pub(super) address: String,
+    pub(super) is_enabled: bool,
+    pub(super) last_sync: Option<When>,
+    pub(super) last_error: Option<String>,
+    pub(super) records: Option<i64>,
+}
+
+impl Terminals {
+    pub(super) async fn load(app: &App, now: i64) -> anyhow::Result<Self> {
+        let devices = app.store.devices().await?;
+        let cursors = app.store.cursors().await?;
+        let complete_until = complete_until(app, &devices, now);
+        let rows = devices
+            .into_iter()
+            .map(|row| Terminal {
+                last_sync: row.last_sync.map(|at| When::new(at, &app.zone, now)),
+                last_error: row.last_error.as_deref().map(words::excerpt),
+                records: cursors
+                    .get(&row.id)
+                    .map(|cursor: &cursor::Model| cursor.records),
+                is_enabled: row.enabled,
+                name: row.name,
+                address: row.address,
+            })
+            .collect();
+        Ok(Self {
+            rows,
+            complete_until,
+        })
+    }
+}
+
+fn complete_until(app: &App, devices: &[device::Model], now: i64) -> Complete {
+    let enabled = || devices.iter().filter(|row| row.enabled);
+    if let Some(unread) = enabled().find(|row| row.last_sync.is_none()) {
+        return Complete::Never(unread.name.clone());
+    }
+    match enabled().filter_map(|row| row.last_sync).min() {
+        Some(at) => Complete::Until(When::new(at, &app.zone, now)),
+        None => Complete::NoTerminal,
+    }
+}
+
+/// How delivery to the CRM stands.
+pub(super) struct DeliveryState {
+    /// Where it goes; none: nowhere.
+    pub(super) to: Option<String>,
+    pub(super) paused: Option<(String, When)>,
+    pub(super) stats: Stats,
+    pub(super) last_success: Option<When>,
+    pub(super) next_due: Option<When>,
+}
+
+impl DeliveryState {
+    pub(super) async fn load(app: &App, now: i64) -> anyhow::Result<Self> {
+        let when = |at| When::new(at, &app.zone, now);
+        let target = app.store.target(sync::TARGET).await?;
+        let paused = target.as_ref().and_then(|row| {
+            let until = row.paused_until.filter(|until| *until > now)?;
+            let reason = row
+                .paused_reason
+                .as_deref()
+                .map_or_else(|| "no reason is known".to_owned(), words::excerpt);
+            Some((reason, when(until)))
+        });
+        let scheduled = app.store.schedules().await?;
+        let scheduled = scheduled
+            .iter()
+            .find(|row| row.name == "sync" && row.enabled)
+            .map(|row| row.next_due);
+        let retry = app.store.next_retry(sync::TARGET).await?;
+        let due = scheduled.into_iter().chain(retry).min();
+        Ok(Self {
+            to: sync::is_configured(app).then(|| host(&app.config.crm.url)),
+            stats: sync::stats(app).await?,
+            last_success: target.as_ref().and_then(|row| row.last_success).map(when),
+            next_due: due.filter(|_| paused.is_none()).map(|at| when(at.max(now))),
+            paused,
+        })
+    }
+}
+
+/// The host alone: an address may hold a token.
+fn host(url: &str) -> String {
+    url.parse::<axum::http::Uri>()
+        .ok()
+        .and_then(|uri| uri.host().map(str::to_owned))
+        .unwrap_or_else(|| "the configured address".to_owned())
+}
+
+/// One run of a job.
+pub(super) struct Run {
+    pub(super) job: &'static str,
+    pub(super) started: When,
+    pub(super) took: Option<String>,
+    pub(super) outcome: &'static str,
+    pub(super) tone: &'static str,
+    pub(super) summary: String,
+}
+
+/// The latest runs.
+pub(super) async fn runs(app: &App, now: i64) -> anyhow::Result<Vec<Run>> {
+    let rows = app.store.runs(RUNS).await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Run::of(app, &row, now))
+        .collect())
+}
+
+impl Run {
+    fn of(app: &App, row: &run::Model, now: i64) -> Self {
+        let report = row
+            .report
+            .as_deref()
+            .and_then(|text| serde_json::from_str(text).ok())
+            .unwrap_or_default();
+        let (outcome, tone) = match row.outcome.as_deref() {
+            Some("ok") if has_failures(&row.job, &report) => ("Done in part", "doubtful"),
+            Some("ok") => ("Done", "good"),
+            Some(_) => ("Failed", "bad"),
+            None if row.node == *app.node => ("Under way", "quiet"),
+            None => ("Not finished", "quiet"),
+        };
+        Self {
+            job: match row.job.as_str() {
+                "poll" => "Read terminals",
+                "process" => "Assess days",
+                "sync" => "Deliver",
+                _ => "Other",
+            },
+            started: When::new(row.started_at, &app.zone, now),
+            took: row.ended_at.map(|end| took(end - row.started_at)),
+            outcome,
+            tone,
+            summary: words::excerpt(&summary(&row.job, &report)),
+        }
+    }
+}
+
+fn took(seconds: i64) -> String {
+    match seconds {
+        ..1 => "under 1 s".to_owned(),
+        1..120 => format!("{seconds} s"),
+        _ => format!("{} min", seconds / 60),
+    }
+}
+
+fn has_failures(job: &str, report: &Value) -> bool {
+    let report = if job == "poll" {
+        &report["poll"]
+    } else {
+        report
+    };
+    number(report, "failed") + number(report, "partial") > 0
+}
+
+fn number(report: &Value, field: &str) -> u64 {
+    report[field].as_u64().unwrap_or(0)
+}
+
+/// A report in one line. Older versions may have written others, so nothing is taken for granted.
+fn summary(job: &str, report: &Value) -> String {
+    match (job, report) {
+        (_, Value::Null) => String::new(),
+        (_, Value::String(error)) => error.clone(),
+        ("poll", report) => {
+            let poll = &report["poll"];
+            let devices = poll["devices"]
+                .as_array()
+                .map(Vec::as_slice)
+                .unwrap_or_default();
+            let new: u64 = devices
+                .iter()
+                .map(|device| number(device, "new_records"))
+                .sum();
+            let mut words = count(number(poll, "total_devices"), "terminal", "terminals");
+            for (field, what) in [("partial", "read in part"), ("failed", "not read")] {
+                if number(poll, field) > 0 {
+                    words = format!("{words}, {} {what}", number(poll, field));
+                }
+            }
+            format!(
+                "{words}; {}; {}",
+                count(new, "new punch", "new punches"),
+                processed(&report["process"])
+            )
+        }
+        ("process", report) => processed(report),
+        ("sync", report) if number(report, "total") == 0 => "nothing was due".to_owned(),
+        ("sync", report) => {
+            let mut words = format!(
+                "{} of {} accepted",
+                number(report, "successful"),
+                number(report, "total")
+            );
+            if let Some(problem) = report["errors"][0]["error"].as_str() {
+                words = format!("{words}; first problem: {problem}");
+            }
+            words
+        }
+        _ => String::new(),
+    }
+}
+
+fn processed(report: &Value) -> String {
+    let mut words = count(
+        number(report, "processed"),
+        "record changed",
+        "records changed",
+    );
+    if number(report, "failed") > 0 {
+        words = format!(
+            "{words}, {} not assessed",
+            count(number(report, "failed"), "person", "people")
+        );
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn reports_are_told_in_one_line() {
+        let poll = json!({
+            "poll": {"total_devices": 3, "successful": 2, "partial": 0, "failed": 1,
+                     "devices": [{"new_records": 40}, {"new_records": 2}, {"new_records": 0}]},
+            "process": {"processed": 9, "failed": 0},
+        });
+        assert_eq!(
+            summary("poll", &poll),
+            "3 terminals, 1 not read; 42 new punches; 9 records changed"
+        );
+        assert!(has_failures("poll", &poll));
+        let sync = json!({"total": 7, "successful": 6, "failed": 1, "errors": [{"error": "refused: no such user"}]});
+        assert_eq!(
+            summary("sync", &sync),
+            "6 of 7 accepted; first problem: refused: no such user"
+        );
+        assert_eq!(summary("sync", &json!({"total": 0})), "nothing was due");
+        assert_eq!(
+            summary("process", &json!({"processed": 1, "failed": 2})),
+            "1 record changed, 2 people not assessed"
+        );
+    }
+
+    #[test]
+    fn a_report_of_another_version_is_no_problem() {
+        for report in [json!(null), json!([]), json!({"poll": 7}), json!(42)] {
+            for job in ["poll", "process", "sync", "other"] {
+                let _ = (summary(job, &report), has_failures(job, &report));
+            }
+        }
+        assert_eq!(
+            summary("sync", &json!("the database is locked")),
+            "the database is locked"
+        );
+    }
+
+    #[test]
+    fn of_the_address_only_the_host_is_shown() {
+        assert_eq!(
+            host("https://user:secret@hr.example.com/api?token=secret"),
+            "hr.example.com"
+        );
+        assert_eq!(host("not an address"), "the configured address");
+    }
+}
