@@ -13,7 +13,13 @@ use zk_proto::{
     wire::{CivilFields, PackedTime},
 };
 
-fn fast() -> Connect {
+/// Nothing but a bug takes this long, however busy the machine is.
+fn usual() -> Connect {
+    Connect::tcp().timeout(Duration::from_secs(10))
+}
+
+/// For tests that wait for the end of it.
+fn brief() -> Connect {
     Connect::tcp().timeout(Duration::from_millis(300))
 }
 
@@ -37,7 +43,7 @@ async fn a_refused_connection_says_so() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    let error = Client::connect(address, fast()).await.unwrap_err();
+    let error = Client::connect(address, usual()).await.unwrap_err();
     assert_eq!(
         (error.kind(), error.is_retryable()),
         ("connection_refused", true)
@@ -49,7 +55,7 @@ async fn a_refused_connection_says_so() {
 async fn a_wrong_comm_key_says_where_to_look() {
     for key in [0, 1, 999_999] {
         let device = device().comm_key(1234).start().await.unwrap();
-        let options = fast().comm_key(CommKey::new(key));
+        let options = usual().comm_key(CommKey::new(key));
         let error = Client::connect(device.addr(), options).await.unwrap_err();
         assert!(matches!(error, Error::WrongCommKey), "{error}");
         assert!(error.remedy().contains("Comm Key"));
@@ -70,7 +76,7 @@ async fn silence_ends_at_the_deadline() {
             .unwrap();
         #[expect(clippy::disallowed_methods, reason = "real sockets take real time")]
         let start = Instant::now();
-        let error = match Client::connect(device.addr(), fast()).await {
+        let error = match Client::connect(device.addr(), brief()).await {
             Ok(mut terminal) => {
                 let error = terminal.time().await.unwrap_err();
                 let next = terminal.time().await.unwrap_err();
@@ -84,7 +90,7 @@ async fn silence_ends_at_the_deadline() {
             "{error}"
         );
         assert!(error.is_retryable() && error.remedy().contains("one client at a time"));
-        assert!(start.elapsed() < Duration::from_secs(2));
+        assert!(start.elapsed() < Duration::from_secs(5));
     }
 }
 
@@ -96,7 +102,7 @@ async fn a_whole_operation_has_a_deadline_too() {
         .start()
         .await
         .unwrap();
-    let options = fast().operation_timeout(Duration::from_millis(250));
+    let options = usual().operation_timeout(Duration::from_millis(250));
     let mut terminal = Client::connect(device.addr(), options).await.unwrap();
     let error = terminal.attendance().await.unwrap_err();
     let partial = error.partial().unwrap();
@@ -112,13 +118,13 @@ async fn a_whole_operation_has_a_deadline_too() {
 
 #[tokio::test]
 async fn garbage_is_no_terminal() {
-    let error = connect_error(Fault::garbage(), fast()).await;
+    let error = connect_error(Fault::garbage(), usual()).await;
     assert!(matches!(error, Error::Decode(DecodeError::BadMagic { found }) if found == *b"HTTP"));
 }
 
 #[tokio::test]
 async fn an_absurd_length_is_refused_before_anything_is_allocated() {
-    let error = connect_error(Fault::absurd_length(), fast()).await;
+    let error = connect_error(Fault::absurd_length(), usual()).await;
     let too_long = DecodeError::FrameTooLong {
         declared: 0xffff_fff0,
         limit: 1 << 20,
@@ -128,7 +134,7 @@ async fn an_absurd_length_is_refused_before_anything_is_allocated() {
 
 #[tokio::test]
 async fn secured_firmware_is_recognised_in_both_its_answers() {
-    let error = connect_error(Fault::secured(), fast()).await;
+    let error = connect_error(Fault::secured(), usual()).await;
     let secured = Protocol::Secured {
         answer: Code::SECURED,
     };
@@ -153,13 +159,13 @@ async fn secured_firmware_is_recognised_in_both_its_answers() {
             .unwrap();
         assert!(stream.read(&mut [0; 64]).await.is_ok());
     });
-    let error = Client::connect(address, fast()).await.unwrap_err();
+    let error = Client::connect(address, usual()).await.unwrap_err();
     assert_eq!(error.kind(), "secured_firmware");
 }
 
 #[tokio::test]
 async fn an_access_panel_is_recognised() {
-    let error = connect_error(Fault::panel(), fast()).await;
+    let error = connect_error(Fault::panel(), usual()).await;
     assert!(
         matches!(error, Error::Decode(DecodeError::AccessPanel)),
         "{error}"
@@ -171,7 +177,7 @@ async fn an_access_panel_is_recognised() {
 async fn a_dropped_connection_keeps_what_came() {
     let device = device().start().await.unwrap();
     device.fault(Fault::drop_after(100_000).times(1));
-    let mut terminal = Client::connect(device.addr(), fast()).await.unwrap();
+    let mut terminal = Client::connect(device.addr(), usual()).await.unwrap();
     let error = terminal.attendance().await.unwrap_err();
     let Error::Incomplete {
         data,
@@ -191,7 +197,7 @@ async fn a_dropped_connection_keeps_what_came() {
             .all(|(read, held)| read.to_record() == *held)
     );
     // The fault has happened once; the next connection is served.
-    let mut terminal = Client::connect(device.addr(), fast()).await.unwrap();
+    let mut terminal = Client::connect(device.addr(), usual()).await.unwrap();
     assert_eq!(terminal.attendance().await.unwrap().len(), 5000);
 }
 
@@ -200,7 +206,7 @@ async fn a_truncated_log_is_an_error_with_the_log() {
     // Whole records missing, and a part of one; prepared and inline.
     for (records, missing) in [(5000, 400), (5000, 13), (10, 80), (10, 1)] {
         let device = MockDevice::builder().generate(2, 10, records);
-        let error = attendance_error(device.fault(Fault::truncate_log(missing)), fast()).await;
+        let error = attendance_error(device.fault(Fault::truncate_log(missing)), usual()).await;
         let Error::Decode(DecodeError::Truncated {
             announced, data, ..
         }) = &error
@@ -217,7 +223,7 @@ async fn a_truncated_log_is_an_error_with_the_log() {
 #[tokio::test]
 async fn records_of_an_unknown_width_are_refused_with_the_data() {
     for width in [41, 44, 53] {
-        let error = attendance_error(device().attendance_width(width), fast()).await;
+        let error = attendance_error(device().attendance_width(width), usual()).await;
         assert_eq!(error.kind(), "unknown_width", "{error}");
         assert_eq!(error.partial().unwrap().len(), 4 + 5000 * width);
         assert!(error.to_string().contains("40"));
@@ -227,10 +233,10 @@ async fn records_of_an_unknown_width_are_refused_with_the_data() {
 #[tokio::test]
 async fn a_corrupt_checksum_is_noticed_unless_told_otherwise() {
     let corrupt = || Fault::corrupt_checksum().on(Code::READ_BUFFER);
-    let error = attendance_error(device().fault(corrupt()), fast()).await;
+    let error = attendance_error(device().fault(corrupt()), usual()).await;
     assert_eq!(error.kind(), "checksum", "{error}");
     let device = device().fault(corrupt()).start().await.unwrap();
-    let lenient = fast().verify_checksums(false);
+    let lenient = usual().verify_checksums(false);
     let mut terminal = Client::connect(device.addr(), lenient).await.unwrap();
     assert_eq!(terminal.attendance().await.unwrap().len(), 5000);
 }
@@ -291,7 +297,7 @@ async fn impossible_dates_are_told_and_lose_nothing() {
         .start()
         .await
         .unwrap();
-    let mut terminal = Client::connect(device.addr(), fast()).await.unwrap();
+    let mut terminal = Client::connect(device.addr(), usual()).await.unwrap();
     let log = terminal.attendance().await.unwrap();
     let told: Vec<_> = log
         .iter()
@@ -311,7 +317,7 @@ async fn wrong_counters_change_nothing_that_is_read() {
             .start()
             .await
             .unwrap();
-        let mut terminal = Client::connect(device.addr(), fast()).await.unwrap();
+        let mut terminal = Client::connect(device.addr(), usual()).await.unwrap();
         assert_eq!(terminal.attendance().await.unwrap().len(), 5000);
         assert_eq!(terminal.users().await.unwrap().len(), 10);
     }
@@ -324,7 +330,7 @@ async fn a_terminal_that_refuses_slices_still_serves_the_whole() {
         .start()
         .await
         .unwrap();
-    let options = fast().max_chunk(1 << 20);
+    let options = usual().max_chunk(1 << 20);
     let mut terminal = Client::connect(device.addr(), options).await.unwrap();
     terminal.prepare_attendance().await.unwrap();
     let error = terminal.read_prepared(400, 40).await.unwrap_err();
@@ -360,7 +366,9 @@ async fn lost_and_repeated_datagrams_change_nothing() {
         .start()
         .await
         .unwrap();
-    let udp = Connect::udp().timeout(Duration::from_millis(150));
+    let udp = Connect::udp()
+        .timeout(Duration::from_millis(400))
+        .retries(5);
     let mut terminal = Client::connect(device.addr(), udp).await.unwrap();
     let log = terminal.attendance().await.unwrap();
     let held = device.snapshot().records;
@@ -383,7 +391,7 @@ async fn a_missing_last_acknowledgement_costs_only_a_moment() {
 async fn a_late_answer_is_waited_for() {
     let fault = Fault::delay(Duration::from_millis(100)).on(Code::GET_TIME);
     let device = device().fault(fault).start().await.unwrap();
-    Client::connect(device.addr(), fast())
+    Client::connect(device.addr(), usual())
         .await
         .unwrap()
         .time()
