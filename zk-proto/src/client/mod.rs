@@ -121,8 +121,7 @@ impl Client {
             match self.session.poll_output() {
                 Output::Transmit(bytes) => {
                     if let Err(error) = self.link.send(&bytes, self.session.send_timeout()).await {
-                        self.session.handle_closed();
-                        break Err(error);
+                        self.session.handle_failure(error);
                     }
                 }
                 Output::Event(Event::Answer { ticket: id, result }) if id == ticket.id() => {
@@ -131,8 +130,7 @@ impl Client {
                 Output::Event(event) => self.take_event(event),
                 Output::Wait(deadline) => {
                     if let Err(error) = self.receive(deadline).await {
-                        self.session.handle_closed();
-                        break Err(error);
+                        self.session.handle_failure(error);
                     }
                 }
             }

@@ -229,6 +229,11 @@ impl Session {
         self.die(Protocol::Closed.into());
     }
 
+    /// Tells the session that the connection failed, and how.
+    pub fn handle_failure(&mut self, error: Error) {
+        self.die(error);
+    }
+
     /// The next thing to do. Drain it until it says [`Output::Wait`].
     pub fn poll_output(&mut self) -> Output {
         self.outputs
@@ -436,7 +441,7 @@ impl Session {
         let Call {
             ticket, code, step, ..
         } = call;
-        let error = step.partial(error);
+        let result = step.end(error);
         let was_ready = self.state == State::Ready;
         if self.transport == Transport::Tcp {
             self.farewell();
@@ -445,7 +450,7 @@ impl Session {
             self.prepared = false;
             self.send_alone(&FreeBuffer);
         }
-        self.finish(ticket, Err(error));
+        self.finish(ticket, result);
     }
 
     fn note_end(&mut self, call: &Call, result: &Result<Answer, Error>) {
@@ -465,8 +470,7 @@ impl Session {
     fn die(&mut self, error: Error) {
         self.state = State::Dead;
         if let Some(call) = self.call.take() {
-            let error = call.step.partial(error);
-            self.finish(call.ticket, Err(error));
+            self.finish(call.ticket, call.step.end(error));
         }
     }
 

@@ -160,15 +160,15 @@ impl Step {
         }
     }
 
-    /// An error, together with whatever had arrived.
-    pub(super) fn partial(self, error: Error) -> Error {
-        match self {
+    /// How the call ends when no answer will come: with an error that holds whatever had arrived.
+    /// Once everything has arrived, what happens to the rest of the conversation changes nothing.
+    pub(super) fn end(self, error: Error) -> Result<Answer, Error> {
+        Err(match self {
             Self::Transfer(inbound) | Self::Preparing(inbound) => inbound.partial(error),
             Self::Reading(reading) => reading.partial(error),
-            // The outcome was known before the connection failed; only failures are told.
-            Self::Freeing(result) => result.err().unwrap_or(error),
+            Self::Freeing(result) => return *result,
             Self::Hello | Self::Proof | Self::Single => error,
-        }
+        })
     }
 }
 

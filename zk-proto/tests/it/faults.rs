@@ -10,7 +10,7 @@ use zk_proto::{
     Client, Code, CommKey, Connect, DecodeError, Error, Misuse, Protocol,
     mock::{Builder, ChecksumPolicy, Fault, MockDevice},
     record::{Attendance, AttendanceLog, Layout, LogHint, PunchState, VerifyMode},
-    wire::{CivilFields, PackedTime},
+    wire::{CivilFields, PackedTime, Transport, encode_packet},
 };
 
 /// Nothing but a bug takes this long, however busy the machine is.
@@ -397,4 +397,49 @@ async fn a_late_answer_is_waited_for() {
         .time()
         .await
         .unwrap();
+}
+
+#[tokio::test]
+async fn a_reset_connection_keeps_what_came() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut buffer = [0; 64];
+        let answers = [(Code::ACK_OK, &b""[..]), (Code::ACK_ERROR, b"")];
+        let mut out = bytes::BytesMut::new();
+        for (reply_id, (code, payload)) in (0..).zip(answers) {
+            assert!(stream.read(&mut buffer).await.is_ok());
+            out.clear();
+            encode_packet(Transport::Tcp, code, 7, reply_id, payload, &mut out);
+            stream.write_all(&out).await.unwrap();
+        }
+        // The log is announced with 404 bytes, 100 come, then the connection is reset.
+        assert!(stream.read(&mut buffer).await.is_ok());
+        out.clear();
+        let announcement = [0x94, 1, 0, 0, 0xf0, 3, 0, 0];
+        encode_packet(
+            Transport::Tcp,
+            Code::PREPARE_DATA,
+            7,
+            2,
+            &announcement,
+            &mut out,
+        );
+        encode_packet(Transport::Tcp, Code::DATA, 0, 2, &[b'1'; 100], &mut out);
+        stream.write_all(&out).await.unwrap();
+        stream.set_zero_linger().unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    });
+    let mut terminal = Client::connect(address, usual()).await.unwrap();
+    let error = terminal.attendance().await.unwrap_err();
+    let Error::Incomplete {
+        data,
+        total: Some(404),
+        source,
+    } = &error
+    else {
+        panic!("{error:?}");
+    };
+    assert_eq!((data.len(), source.kind()), (100, "connection_lost"));
 }

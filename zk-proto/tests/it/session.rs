@@ -391,6 +391,26 @@ fn a_data_set_beyond_the_limit_is_not_read() {
 }
 
 #[test]
+fn a_log_that_has_arrived_is_kept_whatever_happens_to_the_free() {
+    let mut pair = Pair::connected(Transport::Tcp, terminal(200));
+    pair.terminal.fault(Fault::silence().on(Code::FREE_DATA));
+    assert!(holds(
+        &pair.call(ReadAttendance::default()).unwrap(),
+        &pair.terminal
+    ));
+    assert_eq!(pair.elapsed(), Options::default().packet_timeout);
+    assert!(pair.session.is_connected());
+
+    let mut pair = Pair::connected(Transport::Tcp, terminal(200));
+    let refused = Fault::reject(Code::FREE_DATA, Code::ACK_ERROR);
+    pair.terminal.fault(refused);
+    assert!(holds(
+        &pair.call(ReadAttendance::default()).unwrap(),
+        &pair.terminal
+    ));
+}
+
+#[test]
 fn offsets_that_are_ignored_show_in_the_data() {
     let mut pair = Pair::connected(Transport::Tcp, terminal(2000));
     pair.terminal.fault(Fault::ignore_offsets());
