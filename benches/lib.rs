@@ -62,6 +62,23 @@ pub fn compare(
     );
 }
 
+/// Runs `ours` several times and prints how many of `count` things it does in a second, for the targets that
+/// are no ratio.
+#[expect(clippy::print_stdout, reason = "the report is what a benchmark is for")]
+pub fn rate(what: &str, count: usize, target: f64, rounds: usize, mut ours: impl FnMut()) {
+    if !is_measuring() {
+        return;
+    }
+    let median = median((0..rounds).map(|_| time(&mut ours)).collect());
+    #[expect(clippy::cast_precision_loss, reason = "for people to read")]
+    let rate = count as f64 / median.as_secs_f64();
+    println!(
+        "rate: {what}: {:.2} M/s (target: at least {} M/s)",
+        rate / 1e6,
+        target / 1e6
+    );
+}
+
 fn time(run: &mut impl FnMut()) -> Duration {
     let start = Instant::now();
     run();
