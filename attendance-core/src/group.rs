@@ -97,22 +97,22 @@ impl Groups {
                     Beyond::OutTooLate => share.too_late += 1,
                 }
                 self.outliers.push((stamp, index, reason));
-            } else if current && self.continues(stamp, plan) {
-                self.join(stamp);
             } else if let Some((template, date, unscheduled)) = open_template(instant, plan, roster)
             {
-                let at = self.assigned.len();
-                self.open.push(OpenShift {
-                    template,
-                    date,
-                    unscheduled,
-                    punches: at..at,
-                    inside: false,
-                    first: instant,
-                    last: instant,
-                });
+                if !(current && self.continues(stamp, plan)) {
+                    let at = self.assigned.len();
+                    self.open.push(OpenShift {
+                        template,
+                        date,
+                        unscheduled,
+                        punches: at..at,
+                        inside: false,
+                        first: instant,
+                        last: instant,
+                    });
+                    current = true;
+                }
                 self.join(stamp);
-                current = true;
             } else {
                 self.orphans.push(stamp);
                 current = false;

@@ -539,4 +539,75 @@ proptest! {
             world.assess().map(|outcome| figures(outcome, Days::new(0)))
         );
     }
+
+    #[test]
+    fn l13_looser_tolerances_never_turn_a_used_punch_away(world in world(), wider in 0..14_400_u32) {
+        let mut world = world;
+        for shift in &mut world.config.shifts {
+            shift.outlier_policy = OutlierPolicy::Exclude;
+        }
+        world.config.unscheduled_shift = None;
+        let only_planned = |entry: &RosterEntry| {
+            let mut lists = entry.assignments.iter().flat_map(|assignment| &assignment.pattern);
+            lists.all(|list| list.iter().all(|shift| shift.as_str() != "open"))
+        };
+        world.config.roster.retain(only_planned);
+        let mut loose = world.clone();
+        for shift in &mut loose.config.shifts {
+            shift.tolerance.early_in_s += wider;
+            shift.tolerance.late_out_s += wider;
+            shift.tolerance.reach_s += wider;
+        }
+        let (Ok(tight), Ok(loose)) = (world.assess(), loose.assess()) else { return Ok(()) };
+        let placed = |outcome: &Outcome, id: &str| {
+            let disposition = &outcome.punch(id).unwrap().disposition;
+            matches!(disposition, Disposition::Used { .. } | Disposition::OutOfRange)
+        };
+        for punch in &world.punches {
+            prop_assert!(!placed(&tight, punch.id.as_str()) || placed(&loose, punch.id.as_str()), "{}", punch.id);
+        }
+    }
+
+    #[test]
+    fn l16_changes_lead_from_one_outcome_to_the_next(world in world(), portion in prop::collection::vec(any::<bool>(), 24)) {
+        let mut earlier = world.clone();
+        let mut flags = portion.iter();
+        earlier.punches.retain(|_| flags.next().copied().unwrap_or(false));
+        let (Ok(before), Ok(after)) = (earlier.assess(), world.assess()) else { return Ok(()) };
+        let changes = after.changes_since(&before);
+        let mut records: Vec<Record> = before.records.clone();
+        records.retain(|record| !changes.removed.contains(&record));
+        for (old, new) in &changes.changed {
+            prop_assert!(old != new && old.key() == new.key());
+            let place = records.iter_mut().find(|record| record.key() == new.key()).unwrap();
+            *place = (*new).clone();
+        }
+        records.extend(changes.added.iter().map(|record| (*record).clone()));
+        prop_assert_eq!(records.len(), after.records.len());
+        prop_assert!(after.records.iter().all(|record| records.contains(record)));
+        prop_assert!(after.changes_since(&after).is_empty());
+    }
+
+    #[test]
+    fn l21_four_honest_punches_of_a_double_shift_land_in_their_own_shifts(
+        arrive in -3600..3600_i64,
+        hand_over in -900..3600_i64,
+        pause in 61..1800_i64,
+        leave in -3600..3600_i64,
+    ) {
+        let date: NaiveDate = "2025-03-03".parse().unwrap();
+        let mut config = Config::new("UTC", date, date);
+        config.shifts = templates();
+        let list = vec!["early".into(), "late".into()];
+        config.roster = vec![RosterEntry { overrides: vec![(date, list)], ..RosterEntry::new("E1") }];
+        let at = |hour: &str, second: i64| date.and_time(time(hour)) + TimeDelta::seconds(second);
+        let times = [at("06:00", arrive), at("14:00", hand_over), at("14:00", hand_over + pause), at("22:00", leave)];
+        prop_assume!(hand_over + pause > 0);
+        let punches: Vec<Punch> =
+            times.iter().zip(1..).map(|(&time, n)| Punch::new(format!("p{n}"), "E1", "door", time)).collect();
+        let outcome = run(&config, &punches, None).unwrap();
+        let shifts: Vec<_> =
+            outcome.punches.iter().map(|punch| punch.shift.as_ref().unwrap().as_str().to_owned()).collect();
+        prop_assert_eq!(shifts, ["early", "early", "late", "late"]);
+    }
 }

@@ -1,8 +1,8 @@
 //! Shifts over midnight.
 
-use attendance_core::{OutlierReason, Side, Status};
+use attendance_core::{Assignment, OutlierReason, RosterEntry, ShiftTemplate, Side, Status};
 
-use crate::site::{config, outcome, punches, record};
+use crate::site::{config, date, outcome, punches, record};
 
 #[test]
 fn a_night_is_one_record_dated_the_evening() {
@@ -96,4 +96,37 @@ fn a_forgotten_out_does_not_swallow_the_next_night() {
     );
     assert_eq!(record(&outcome, "E1", "2025-11-11").missing, [Side::Out]);
     assert_eq!(record(&outcome, "E1", "2025-11-12").worked_s, 9 * 3600);
+}
+
+#[test]
+fn an_open_night_runs_into_a_day_off_only_if_extra_work_is_planned_for() {
+    let site = |unscheduled: bool| {
+        let mut config = config("UTC", "2025-03-07", "2025-03-08", "08:00", "17:00");
+        config.shifts = vec![
+            ShiftTemplate::open("open", 0),
+            ShiftTemplate::open("extra", 0),
+        ];
+        config.default_shift = None;
+        config.unscheduled_shift = unscheduled.then(|| "extra".into());
+        let pattern = vec![vec!["open".into()], vec![]];
+        let assignment = Assignment {
+            from: date("2025-03-07"),
+            to: None,
+            anchor: None,
+            pattern,
+        };
+        config.roster = vec![RosterEntry {
+            assignments: vec![assignment],
+            ..RosterEntry::new("E1")
+        }];
+        outcome(config, &punches(&["2025-03-07 22:00", "2025-03-08 06:00"]))
+    };
+    // The night stays whole, dated the evening.
+    let whole = site(true);
+    assert_eq!(record(&whole, "E1", "2025-03-07").worked_s, 8 * 3600);
+    assert_eq!(record(&whole, "E1", "2025-03-08").status, Status::WeeklyOff);
+    // R31 finds nothing for the second punch, so R33 holds for it.
+    let cut = site(false);
+    assert_eq!(record(&cut, "E1", "2025-03-07").missing, [Side::Out]);
+    assert_eq!(cut.punch("p2").unwrap().disposition.as_str(), "orphan");
 }
