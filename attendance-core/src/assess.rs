@@ -1,20 +1,19 @@
 //! Strings the steps together.
 
-use std::collections::BTreeMap;
-
-use chrono::{Datelike, NaiveDate};
+use chrono::NaiveDate;
 
 use crate::correct::Corrected;
 use crate::dedup::{self, Found};
+use crate::fate::{self, Fate};
 use crate::group::Groups;
 use crate::instant::shift_date;
-use crate::intake::{Barred, Intake, Stamp};
+use crate::intake::{Intake, Stamp};
 use crate::judge::{Case, Judge, day_type};
 use crate::plan::{Plan, Roster};
 use crate::schedule::{Calendar, Instance};
 use crate::{
-    Correction, Disposition, EmployeeId, Error, Explanation, Flag, Form, Instant, LocalTime,
-    OrphanReason, Outcome, Punch, PunchOutcome, Record, Slot, Week, Weekly, Zone, usual,
+    Beyond, Correction, EmployeeId, Error, Explanation, Flag, Form, Instant, LocalTime, Outcome,
+    Punch, Record, Slot, Zone, usual, week,
 };
 
 /// From punches to records: the outcome is a function of the plan and the *sets* of punches and corrections (R61).
@@ -59,7 +58,7 @@ pub fn assess(
         let first = engine.records.len();
         engine.person(employee, roster, stream)?;
         if let (Some(weekly), Some(weeks)) = (plan.config.weekly, &mut weeks) {
-            sum_weeks(&engine.records[first..], weekly, weeks);
+            week::sum(&engine.records[first..], weekly, weeks);
         }
     }
     let Engine {
@@ -70,40 +69,10 @@ pub fn assess(
     } = engine;
     Ok(Outcome {
         records,
-        punches: punch_outcomes(&intake, &fates, &edges, plan),
+        punches: fate::tell(&intake, &fates, &edges, plan),
         weeks,
         as_of,
     })
-}
-
-/// What became of a punch, as long as there are only numbers.
-#[derive(Debug, Clone, Copy)]
-enum Fate {
-    /// The reading says why.
-    Barred,
-    LateLocked(NaiveDate),
-    Duplicate {
-        of: u32,
-        reason: crate::DuplicateReason,
-    },
-    Outlier {
-        template: u32,
-        date: NaiveDate,
-        reason: crate::Beyond,
-        /// In [`Engine::edges`].
-        edge: u32,
-    },
-    NoShift,
-    OutOfRange {
-        template: u32,
-        date: NaiveDate,
-    },
-    Used {
-        template: u32,
-        date: NaiveDate,
-        role: crate::Role,
-        rule: crate::Rule,
-    },
 }
 
 /// The work on one employee after the other, with buffers that are used again.
@@ -318,8 +287,8 @@ impl<Z: Zone> Engine<'_, Z> {
             let (template, date) = (instance.template, self.calendar.date(instance.day));
             self.fates[stamp.punch as usize] = if self.in_range(date) {
                 let edge = match reason {
-                    crate::Beyond::InTooEarly => instance.accept.from,
-                    crate::Beyond::OutTooLate => instance.accept.to,
+                    Beyond::InTooEarly => instance.accept.from,
+                    Beyond::OutTooLate => instance.accept.to,
                 };
                 self.edges.push(LocalTime::new(
                     edge,
@@ -405,112 +374,5 @@ impl<Z: Zone> Engine<'_, Z> {
         if let Some(stat) = self.plan.config.stat {
             usual::mark(&mut self.records[first..], stat);
         }
-    }
-}
-
-/// R60, for the records of one employee.
-fn sum_weeks(records: &[Record], weekly: Weekly, weeks: &mut Vec<Week>) {
-    let mut sums: BTreeMap<NaiveDate, (i64, i64)> = BTreeMap::new();
-    for record in records {
-        let days = record.date.weekday().days_since(weekly.week_start);
-        let (worked, overtime) = sums
-            .entry(shift_date(record.date, -i64::from(days)))
-            .or_default();
-        *worked += record.worked_s;
-        *overtime += record.overtime_s;
-    }
-    let Some(employee) = records.first().map(|record| &record.employee) else {
-        return;
-    };
-    weeks.extend(sums.into_iter().map(|(week_of, (worked_s, overtime))| {
-        let overtime_s = overtime
-            .max(worked_s - i64::from(weekly.threshold_s))
-            .max(0);
-        Week {
-            employee: employee.clone(),
-            week_of,
-            worked_s,
-            overtime_s,
-        }
-    }));
-}
-
-fn punch_outcomes<Z>(
-    intake: &Intake<'_>,
-    fates: &[Fate],
-    edges: &[LocalTime],
-    plan: &Plan<Z>,
-) -> Vec<PunchOutcome> {
-    let shift = |template: u32| plan.template(template).shift.id.clone();
-    let outcome = |(reading, fate): (&crate::intake::Reading<'_>, &Fate)| {
-        let (disposition, place) = match *fate {
-            Fate::Barred => (barred(reading.barred), None),
-            Fate::LateLocked(until) => (Disposition::LateLocked { until }, None),
-            Fate::Duplicate { of, reason } => {
-                let kept = &intake.readings[of as usize];
-                // A kept punch is in a stream, so it has a time.
-                let of_time = kept.time.unwrap_or(LocalTime::new(Instant::MIN, 0));
-                let window_s = plan.config.dedup_window_s;
-                (
-                    Disposition::Duplicate {
-                        reason,
-                        of: kept.punch.id.clone(),
-                        of_time,
-                        window_s,
-                    },
-                    None,
-                )
-            }
-            Fate::Outlier {
-                template,
-                date,
-                reason,
-                edge,
-            } => (
-                Disposition::Outlier {
-                    reason,
-                    edge: edges[edge as usize],
-                },
-                Some((template, date)),
-            ),
-            Fate::NoShift => (
-                Disposition::Orphan {
-                    reason: OrphanReason::NoShift,
-                },
-                None,
-            ),
-            Fate::OutOfRange { template, date } => {
-                (Disposition::OutOfRange, Some((template, date)))
-            }
-            Fate::Used {
-                template,
-                date,
-                role,
-                rule,
-            } => (Disposition::Used { role, rule }, Some((template, date))),
-        };
-        PunchOutcome {
-            id: reading.punch.id.clone(),
-            disposition,
-            employee: reading
-                .employee
-                .map(|rank| intake.employees[rank as usize].clone()),
-            date: place.map(|(_, date)| date),
-            shift: place.map(|(template, _)| shift(template)),
-            time: reading.time,
-            notes: reading.notes.to_vec(),
-        }
-    };
-    intake.readings.iter().zip(fates).map(outcome).collect()
-}
-
-fn barred(barred: Option<Barred<'_>>) -> Disposition {
-    match barred {
-        Some(Barred::Voided(by)) => Disposition::Voided { by: by.clone() },
-        Some(Barred::Orphan(reason)) => Disposition::Orphan { reason },
-        // Every punch in a stream got a fate of its own.
-        None => Disposition::Orphan {
-            reason: OrphanReason::NoShift,
-        },
     }
 }

@@ -81,6 +81,7 @@ mod correct;
 mod dedup;
 mod error;
 mod explain;
+mod fate;
 mod group;
 mod id;
 mod instant;
@@ -100,6 +101,7 @@ mod round;
 mod schedule;
 mod shift;
 mod usual;
+mod week;
 mod zone;
 
 pub use assess::assess;
