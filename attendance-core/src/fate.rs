@@ -5,7 +5,8 @@ use chrono::NaiveDate;
 use crate::intake::{Barred, Intake, Reading};
 use crate::plan::Plan;
 use crate::{
-    Beyond, Disposition, DuplicateReason, LocalTime, OrphanReason, PunchOutcome, Role, Rule,
+    Beyond, Disposition, DuplicateReason, Instant, LocalTime, OrphanReason, PunchOutcome, Role,
+    Rule,
 };
 
 /// What became of a punch, as long as there are only numbers.
