@@ -27,6 +27,7 @@ use crate::failure::Failure;
 use crate::jobs::{poll, process, sync};
 use crate::lifecycle::{Shutdown, Stop};
 use crate::store::devices::{MAIN_GROUP, NewDevice};
+use crate::store::entity::device;
 use crate::store::{FILE, Kind};
 use crate::{http, scheduler, secret, zone};
 
@@ -145,8 +146,17 @@ pub async fn run(options: Options, clock: Clock, mut say: impl FnMut(&Step)) -> 
     let now = zone::civil_at(&site, clock.as_of());
     let world = World::generate(&remembered.setup(now));
 
-    let crm = CrmStub::builder().state(data_dir.join("crm.jsonl")).start().await?;
-    let app = App::open(data_dir.clone(), config(&remembered, &crm), clock, Kind::Demo).await?;
+    let crm = CrmStub::builder()
+        .state(data_dir.join("crm.jsonl"))
+        .start()
+        .await?;
+    let app = App::open(
+        data_dir.clone(),
+        config(&remembered, &crm),
+        clock,
+        Kind::Demo,
+    )
+    .await?;
     let terminals = start_terminals(&world).await?;
     register(&app, &world, &remembered, &terminals).await?;
 
@@ -167,7 +177,10 @@ pub async fn run(options: Options, clock: Clock, mut say: impl FnMut(&Step)) -> 
         url,
         login_url,
         crm_url: crm.url(),
-        devices: terminals.iter().map(|terminal| terminal.addr().to_string()).collect(),
+        devices: terminals
+            .iter()
+            .map(|terminal| terminal.addr().to_string())
+            .collect(),
         data_dir: data_dir.display().to_string(),
         pid: std::process::id(),
     });
@@ -187,16 +200,42 @@ pub async fn run(options: Options, clock: Clock, mut say: impl FnMut(&Step)) -> 
 }
 
 /// Terminals to CRM once, so that there is something to see.
-async fn first_turn(app: &App, crm: &CrmStub, stop: &Stop, say: &mut impl FnMut(&Step)) -> anyhow::Result<()> {
-    let polled = poll::run(app, &poll::Options { stop: Some(stop.clone()), ..Default::default() }).await?;
+async fn first_turn(
+    app: &App,
+    crm: &CrmStub,
+    stop: &Stop,
+    say: &mut impl FnMut(&Step),
+) -> anyhow::Result<()> {
+    let polled = poll::run(
+        app,
+        &poll::Options {
+            stop: Some(stop.clone()),
+            ..Default::default()
+        },
+    )
+    .await?;
     say(&Step::Polled {
         devices: polled.successful,
-        fetched: polled.devices.iter().map(|device| device.total_fetched).sum(),
+        fetched: polled
+            .devices
+            .iter()
+            .map(|device| device.total_fetched)
+            .sum(),
         new: polled.devices.iter().map(|device| device.new_records).sum(),
     });
     let processed = process::run(app, &process::Options::default()).await?;
-    say(&Step::Processed { records: processed.processed, outliers: processed.outliers });
-    let delivered = sync::run(app, &sync::Options { stop: Some(stop.clone()), ..Default::default() }).await?;
+    say(&Step::Processed {
+        records: processed.processed,
+        outliers: processed.outliers,
+    });
+    let delivered = sync::run(
+        app,
+        &sync::Options {
+            stop: Some(stop.clone()),
+            ..Default::default()
+        },
+    )
+    .await?;
     say(&Step::Delivered {
         successful: delivered.successful,
         failed: delivered.failed,
@@ -233,7 +272,9 @@ fn place() -> anyhow::Result<PathBuf> {
 /// is checked when it is opened.
 fn refuse_other_data(data_dir: &Path) -> anyhow::Result<()> {
     let mut names = match std::fs::read_dir(data_dir) {
-        Ok(entries) => entries.filter_map(Result::ok).map(|entry| entry.file_name()),
+        Ok(entries) => entries
+            .filter_map(Result::ok)
+            .map(|entry| entry.file_name()),
         // Missing, or no directory: opening the store makes it, or says what is wrong.
         Err(_) => return Ok(()),
     };
@@ -262,7 +303,10 @@ fn remember(data_dir: &Path, options: &Options, clock: Clock) -> anyhow::Result<
     let unusable = |error: std::io::Error| {
         Failure::new(
             "data_dir",
-            format!("The data directory {} cannot be used: {error}.", data_dir.display()),
+            format!(
+                "The data directory {} cannot be used: {error}.",
+                data_dir.display()
+            ),
             "Choose a directory you may write to with --data-dir.",
         )
     };
@@ -311,12 +355,17 @@ fn remember(data_dir: &Path, options: &Options, clock: Clock) -> anyhow::Result<
 fn site_zone() -> String {
     let system = jiff::tz::TimeZone::try_system().ok();
     let name = system.as_ref().and_then(jiff::tz::TimeZone::iana_name);
-    name.filter(|name| zone::lookup(name).is_ok()).unwrap_or("UTC").to_owned()
+    name.filter(|name| zone::lookup(name).is_ok())
+        .unwrap_or("UTC")
+        .to_owned()
 }
 
 fn config(remembered: &Remembered, crm: &CrmStub) -> Config {
     let every_minute = || CronText("* * * * *".to_owned());
-    let mut config = Config { timezone: ZoneName(remembered.zone.clone()), ..Config::default() };
+    let mut config = Config {
+        timezone: ZoneName(remembered.zone.clone()),
+        ..Config::default()
+    };
     config.shift.end = ClockTime(chrono::NaiveTime::from_hms_opt(17, 0, 0).unwrap_or_default());
     config.schedule.poll = every_minute();
     config.schedule.process = every_minute();
@@ -362,41 +411,56 @@ fn record(touch: &Touch) -> Option<Attendance> {
 }
 
 /// Shifts, rosters and devices; the latter get new ports at every start.
-async fn register(app: &App, world: &World, remembered: &Remembered, terminals: &[MockDevice]) -> anyhow::Result<()> {
+async fn register(
+    app: &App,
+    world: &World,
+    remembered: &Remembered,
+    terminals: &[MockDevice],
+) -> anyhow::Result<()> {
     if app.store.meta("demo_rosters").await?.is_none() {
         for shift in &world.shifts {
-            let definition = serde_json::json!({"start": shift.start.to_string(), "end": shift.end.to_string()});
-            app.store.set_template(&shift.id, definition.to_string()).await?;
+            let definition =
+                serde_json::json!({"start": shift.start.to_string(), "end": shift.end.to_string()});
+            app.store
+                .set_template(&shift.id, definition.to_string())
+                .await?;
         }
         // A Monday, on which the weekly pattern begins.
         let monday = remembered.from.week(chrono::Weekday::Mon).first_day();
         for person in &world.people {
             let mut week = vec![vec![person.shift.as_str()]; 5];
             week.extend([vec![], vec![]]);
-            app.store.assign(&person.employee_id, monday, serde_json::to_string(&week)?).await?;
+            app.store
+                .assign(&person.employee_id, monday, serde_json::to_string(&week)?)
+                .await?;
         }
         app.store.set_meta("demo_rosters", "made").await?;
     }
     let known = app.store.devices().await?;
     for (index, terminal) in terminals.iter().enumerate() {
-        let name = NAMES.get(index).map_or_else(|| format!("Door {}", index + 1), |name| (*name).to_owned());
+        let name = NAMES
+            .get(index)
+            .map_or_else(|| format!("Door {}", index + 1), |name| (*name).to_owned());
         let address = terminal.addr().to_string();
-        match known.iter().find(|row| row.name == name) {
-            Some(row) => app.store.update_device(crate::store::entity::device::Model { address, ..row.clone() }).await?,
-            None => {
-                let new = NewDevice {
-                    name,
-                    address,
-                    secondary_address: None,
-                    timezone: remembered.zone.clone(),
-                    comm_key: None,
-                    transport: "tcp".to_owned(),
-                    encoding: "auto".to_owned(),
-                    group: MAIN_GROUP.to_owned(),
-                    office: None,
-                };
-                app.store.add_device(new, app.clock.now()).await?;
-            }
+        if let Some(row) = known.iter().find(|row| row.name == name) {
+            let moved = device::Model {
+                address,
+                ..row.clone()
+            };
+            app.store.update_device(moved).await?;
+        } else {
+            let new = NewDevice {
+                name,
+                address,
+                secondary_address: None,
+                timezone: remembered.zone.clone(),
+                comm_key: None,
+                transport: "tcp".to_owned(),
+                encoding: "auto".to_owned(),
+                group: MAIN_GROUP.to_owned(),
+                office: None,
+            };
+            app.store.add_device(new, app.clock.now()).await?;
         }
     }
     Ok(())
@@ -405,15 +469,16 @@ async fn register(app: &App, world: &World, remembered: &Remembered, terminals: 
 /// A link for an administrator whose password nobody knows.
 async fn login_token(app: &App) -> anyhow::Result<String> {
     let now = app.clock.now();
-    let account = match app.store.account("demo").await? {
-        Some(account) => account,
-        None => {
-            let unknown = http::auth::hash_password(&secret::hex(&secret::random::<32>()))?;
-            app.store.add_account("demo", "admin", unknown, now).await?
-        }
+    let account = if let Some(account) = app.store.account("demo").await? {
+        account
+    } else {
+        let unknown = http::auth::hash_password(&secret::hex(&secret::random::<32>()))?;
+        app.store.add_account("demo", "admin", unknown, now).await?
     };
     let token = secret::hex(&secret::random::<24>());
-    app.store.add_login_link(&secret::token_hash(&token), account.id, now + LINK_SECONDS).await?;
+    app.store
+        .add_login_link(&secret::token_hash(&token), account.id, now + LINK_SECONDS)
+        .await?;
     Ok(token)
 }
 

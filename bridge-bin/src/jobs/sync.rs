@@ -148,8 +148,22 @@ async fn deliver(app: &App, crm: &impl Crm, options: &Options) -> anyhow::Result
         left -= rows.len() as u64;
         report.total += rows.len() as u64;
         let mut entries = Vec::with_capacity(rows.len());
-        for row in &rows {
-            entries.push(thaw(app, row).await?);
+        let mut sendable = Vec::with_capacity(rows.len());
+        let mut attempts = Vec::with_capacity(rows.len());
+        for row in rows {
+            match thaw(app, &row).await {
+                Ok(entry) => {
+                    entries.push(entry);
+                    sendable.push(row);
+                }
+                // One damaged row is a dead letter, not everybody's trouble.
+                Err(error) => attempts.push(Attempt {
+                    outcome: Outcome::Rejected {
+                        reason: format!("{error:#}"),
+                    },
+                    row,
+                }),
+            }
         }
         let outcomes = match crm.push(&entries).await {
             Ok(outcomes) => outcomes,
@@ -161,24 +175,27 @@ async fn deliver(app: &App, crm: &impl Crm, options: &Options) -> anyhow::Result
                 return Err(convert::crm_failure(&error).into());
             }
         };
-        let attempts: Vec<Attempt> = rows
-            .into_iter()
-            .zip(outcomes)
-            .map(|(row, outcome)| Attempt { row, outcome })
-            .collect();
+        attempts.extend(
+            sendable
+                .into_iter()
+                .zip(outcomes)
+                .map(|(row, outcome)| Attempt { row, outcome }),
+        );
         let retry_seconds = i64::from(app.config.crm.retry_seconds);
         app.store
             .settle(&attempts, retry_seconds, app.clock.now())
             .await?;
-        if attempts
+        let answered = attempts
             .iter()
-            .any(|attempt| !matches!(attempt.outcome, Outcome::Retry { .. }))
-        {
-            app.store.note_target(TARGET, None, app.clock.now()).await?;
-        }
+            .any(|attempt| !matches!(attempt.outcome, Outcome::Retry { .. }));
         for attempt in attempts {
             report.count(attempt);
         }
+        if !answered {
+            // The target takes nothing at the moment; the rest keeps its place in the queue.
+            break;
+        }
+        app.store.note_target(TARGET, None, app.clock.now()).await?;
     }
     Ok(report)
 }

@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod bugs;
+mod end_to_end;
 mod pipeline;
 mod store_contract;
 mod support;

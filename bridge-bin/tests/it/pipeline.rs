@@ -1,1 +1,439 @@
+//! From punch to CRM: corrections travel, nothing is sent twice, nobody waits for anybody.
 
+use std::time::Duration;
+
+use bridge_bin::demo::crm_stub::{CrmStub, Failure, Fault, Record};
+use bridge_bin::jobs::{poll, process, sync};
+use bridge_bin::store::outbox::Selection;
+use zk_proto::mock::MockDevice;
+
+use crate::support::{Bridge, NAIROBI, date, punch, start, terminal};
+
+const TUESDAY_NOON: &str = "2026-03-03T09:00:00Z";
+const WEDNESDAY: &str = "2026-03-04T09:00:00Z";
+const FRIDAY_NOON: &str = "2026-03-06T09:00:00Z";
+
+async fn crm() -> CrmStub {
+    CrmStub::builder().start().await.expect("a CRM stub")
+}
+
+/// A bridge that delivers to `crm`.
+async fn delivering_to(crm: &CrmStub, more: &str, now: &str) -> Bridge {
+    Bridge::new(
+        &format!(
+            "{NAIROBI}[crm]\nurl = \"{}\"\nretry_seconds = 1\n{more}",
+            crm.url()
+        ),
+        now,
+    )
+    .await
+}
+
+fn held(crm: &CrmStub, employee: &str, day: &str) -> Record {
+    let prefix = format!("{employee}/{day}/");
+    let mut found: Vec<Record> = crm
+        .snapshot()
+        .records
+        .into_iter()
+        .filter(|record| record.record_id.starts_with(&prefix))
+        .collect();
+    assert_eq!(found.len(), 1, "{found:#?}");
+    found.remove(0)
+}
+
+fn fail(fault: Fault, times: u16) -> Failure {
+    Failure { fault, times }
+}
+
+#[tokio::test]
+async fn b1_the_check_out_after_a_delivered_check_in_is_delivered_too() {
+    let crm = crm().await;
+    let gate = terminal([punch("7", "2026-03-03 08:00")]).await;
+    let mut bridge = delivering_to(&crm, "send_in_progress = true\n", TUESDAY_NOON).await;
+    bridge.add("gate", &gate).await;
+    bridge.turn().await;
+    assert_eq!(bridge.sync().await.successful, 1);
+    let morning = held(&crm, "7", "2026-03-03");
+    assert_eq!(
+        (morning.revision, morning.content["clock_out"].is_null()),
+        (1, true)
+    );
+
+    gate.punch(punch("7", "2026-03-03 17:00"));
+    bridge.at(WEDNESDAY).await;
+    bridge.turn().await;
+    bridge.sync().await;
+    let evening = held(&crm, "7", "2026-03-03");
+    assert_eq!(evening.revisions_applied, [1, 2], "the CRM has seen both");
+    assert_eq!(evening.content["clock_out"], "2026-03-03T17:00:00+03:00");
+    assert_eq!(evening.content["status"], "present");
+}
+
+#[tokio::test]
+async fn a_punch_that_arrives_after_its_day_was_delivered_makes_a_second_revision() {
+    let crm = crm().await;
+    let gate = terminal([punch("7", "2026-03-03 08:00")]).await;
+    let bridge = delivering_to(&crm, "", FRIDAY_NOON).await;
+    bridge.add("gate", &gate).await;
+    bridge.turn().await;
+    bridge.sync().await;
+    assert_eq!(
+        held(&crm, "7", "2026-03-03").content["status"],
+        "incomplete"
+    );
+
+    gate.punch(punch("7", "2026-03-03 17:00"));
+    bridge.turn().await;
+    bridge.sync().await;
+    let record = held(&crm, "7", "2026-03-03");
+    assert_eq!(
+        (record.revision, record.content["status"].as_str()),
+        (2, Some("present"))
+    );
+    assert_eq!(record.content["worked_s"], 9 * 3600);
+}
+
+#[tokio::test]
+async fn a_withdrawn_record_is_told_as_deleted() {
+    let crm = crm().await;
+    // A Sunday: an extra shift that exists only through its punches.
+    let gate = terminal([
+        punch("7", "2026-03-01 10:00"),
+        punch("7", "2026-03-01 12:00"),
+    ])
+    .await;
+    let bridge = delivering_to(&crm, "", FRIDAY_NOON).await;
+    bridge.add("gate", &gate).await;
+    bridge.turn().await;
+    bridge.sync().await;
+    let record = held(&crm, "7", "2026-03-01");
+    assert_eq!(
+        (record.deleted, record.content["status"].as_str()),
+        (false, Some("off_worked"))
+    );
+
+    let device = bridge.app.store.device("gate").await.unwrap();
+    bridge
+        .app
+        .store
+        .map_user(&device, "7", "E-7", Some("another person's id".into()), 0)
+        .await
+        .unwrap();
+    bridge.process().await;
+    bridge.sync().await;
+    let withdrawn = held(&crm, "7", "2026-03-01");
+    assert_eq!((withdrawn.deleted, withdrawn.revision), (true, 2));
+    assert_eq!(
+        held(&crm, "E-7", "2026-03-01").content["status"],
+        "off_worked"
+    );
+}
+
+#[tokio::test]
+async fn b24_a_hundred_refused_records_do_not_stop_the_newer_ones() {
+    let crm = crm().await;
+    crm.fail(fail(
+        Fault::Status(axum::http::StatusCode::UNPROCESSABLE_ENTITY),
+        100,
+    ));
+    let punches = (1..=120).flat_map(|id| {
+        let id = format!("{id:03}");
+        [
+            punch(&id, "2026-03-03 08:00"),
+            punch(&id, "2026-03-03 17:00"),
+        ]
+    });
+    let gate = terminal(punches).await;
+    // Only that one day, so that there are 120 records to send.
+    let bridge = delivering_to(
+        &crm,
+        "start_date = \"2026-03-03\"\n",
+        "2026-03-03T20:00:00Z",
+    )
+    .await;
+    bridge.add("gate", &gate).await;
+    bridge.turn().await;
+    let first = bridge.sync().await;
+    assert_eq!(
+        (first.total, first.successful, first.failed),
+        (120, 20, 100)
+    );
+    let again = bridge.sync().await;
+    assert_eq!(
+        again.total, 0,
+        "refused ones are dead letters, nothing is tried in a circle"
+    );
+    let stats = sync::stats(&bridge.app).await.unwrap();
+    assert_eq!((stats.total, stats.synced, stats.failed), (120, 20, 100));
+
+    // And a human can have them tried again.
+    let options = sync::Options {
+        selection: Selection {
+            failed_only: true,
+            ..Default::default()
+        },
+        ..Default::default()
+    };
+    assert_eq!(
+        sync::run(&bridge.app, &options).await.unwrap().successful,
+        100
+    );
+}
+
+#[tokio::test]
+async fn an_answer_that_was_lost_leads_to_the_same_key_not_to_a_second_record() {
+    let crm = crm().await;
+    crm.fail(fail(Fault::Drop, 1));
+    let gate = terminal([
+        punch("7", "2026-03-03 08:00"),
+        punch("7", "2026-03-03 17:00"),
+    ])
+    .await;
+    let bridge = delivering_to(
+        &crm,
+        "start_date = \"2026-03-03\"\n",
+        "2026-03-03T20:00:00Z",
+    )
+    .await;
+    bridge.add("gate", &gate).await;
+    bridge.turn().await;
+    assert_eq!(bridge.sync().await.failed, 1);
+    tokio::time::sleep(Duration::from_millis(2_100)).await;
+    assert_eq!(bridge.sync().await.successful, 1);
+    let record = held(&crm, "7", "2026-03-03");
+    assert_eq!(
+        (record.times_received, record.revisions_applied),
+        (2, vec![1])
+    );
+}
+
+#[tokio::test]
+async fn a_crm_that_answers_with_a_web_page_pauses_the_target_and_loses_nothing() {
+    let crm = crm().await;
+    crm.fail(fail(Fault::Html, 1));
+    let gate = terminal([
+        punch("7", "2026-03-03 08:00"),
+        punch("7", "2026-03-03 17:00"),
+    ])
+    .await;
+    let bridge = delivering_to(
+        &crm,
+        "start_date = \"2026-03-03\"\n",
+        "2026-03-03T20:00:00Z",
+    )
+    .await;
+    bridge.add("gate", &gate).await;
+    bridge.turn().await;
+    let error = sync::run(&bridge.app, &sync::Options::default())
+        .await
+        .unwrap_err();
+    let failure = bridge_bin::Failure::of(&error);
+    assert_eq!(failure.kind, "crm_web_page", "{failure:?}");
+    assert!(!failure.remedy.is_empty());
+    assert!(
+        sync::is_paused(&bridge.app, bridge.app.clock.now())
+            .await
+            .unwrap()
+    );
+    let due = bridge
+        .app
+        .store
+        .due(sync::TARGET, &Selection::default(), i64::MAX, 0, 10)
+        .await
+        .unwrap();
+    assert_eq!(
+        (due.len(), due[0].attempts),
+        (1, 0),
+        "no attempt is counted"
+    );
+    assert_eq!(bridge.sync().await.successful, 1);
+    assert!(
+        !sync::is_paused(&bridge.app, bridge.app.clock.now())
+            .await
+            .unwrap()
+    );
+}
+
+#[tokio::test]
+async fn a_record_that_did_not_change_is_not_sent_again() {
+    let crm = crm().await;
+    let gate = terminal([
+        punch("7", "2026-03-03 08:00"),
+        punch("7", "2026-03-03 17:00"),
+    ])
+    .await;
+    let bridge = delivering_to(&crm, "", FRIDAY_NOON).await;
+    bridge.add("gate", &gate).await;
+    bridge.turn().await;
+    bridge.sync().await;
+    let before = crm.snapshot().requests;
+    poll::run(
+        &bridge.app,
+        &poll::Options {
+            full: true,
+            ..Default::default()
+        },
+    )
+    .await
+    .unwrap();
+    let everything = process::Options {
+        from: Some(date("2026-02-01")),
+        to: None,
+        dry_run: false,
+    };
+    assert_eq!(
+        process::run(&bridge.app, &everything).await.unwrap().queued,
+        0
+    );
+    assert_eq!(bridge.sync().await.total, 0);
+    assert_eq!(crm.snapshot().requests, before);
+}
+
+#[tokio::test]
+async fn force_sends_a_new_revision_of_the_chosen_range_only() {
+    let crm = crm().await;
+    let gate = terminal([
+        punch("7", "2026-03-03 08:00"),
+        punch("7", "2026-03-03 17:00"),
+        punch("7", "2026-03-04 08:00"),
+        punch("7", "2026-03-04 17:00"),
+    ])
+    .await;
+    let bridge = delivering_to(&crm, "", FRIDAY_NOON).await;
+    bridge.add("gate", &gate).await;
+    bridge.turn().await;
+    bridge.sync().await;
+    let day = Some("2026-03-03".to_owned());
+    let options = sync::Options {
+        force: true,
+        selection: Selection {
+            from: day.clone(),
+            to: day,
+            ..Default::default()
+        },
+        ..Default::default()
+    };
+    assert_eq!(
+        sync::run(&bridge.app, &options).await.unwrap().successful,
+        1
+    );
+    assert_eq!(held(&crm, "7", "2026-03-03").revisions_applied, [1, 2]);
+    assert_eq!(held(&crm, "7", "2026-03-04").revisions_applied, [1]);
+}
+
+#[tokio::test]
+async fn days_before_the_start_date_are_assessed_but_never_sent() {
+    let crm = crm().await;
+    let gate = terminal([
+        punch("7", "2026-03-03 08:00"),
+        punch("7", "2026-03-03 17:00"),
+    ])
+    .await;
+    let bridge = delivering_to(&crm, "start_date = \"2026-03-04\"\n", FRIDAY_NOON).await;
+    bridge.add("gate", &gate).await;
+    bridge.turn().await;
+    bridge.sync().await;
+    assert_eq!(bridge.record("7", "2026-03-03").await["status"], "present");
+    assert!(
+        crm.snapshot()
+            .records
+            .iter()
+            .all(|record| record.content["date"].as_str() >= Some("2026-03-04"))
+    );
+}
+
+#[tokio::test]
+async fn a_crm_configured_later_gets_what_was_assessed_before() {
+    let crm = crm().await;
+    let gate = terminal([
+        punch("7", "2026-03-03 08:00"),
+        punch("7", "2026-03-03 17:00"),
+    ])
+    .await;
+    let mut bridge = Bridge::new(NAIROBI, FRIDAY_NOON).await;
+    bridge.add("gate", &gate).await;
+    bridge.turn().await;
+    bridge
+        .with(&format!("[crm]\nurl = \"{}\"\n", crm.url()), FRIDAY_NOON)
+        .await;
+    bridge.sync().await;
+    assert_eq!(held(&crm, "7", "2026-03-03").content["status"], "present");
+}
+
+#[tokio::test]
+async fn an_unmapped_stand_in_is_assessed_but_not_sent() {
+    let crm = crm().await;
+    let branch = terminal([
+        punch("7", "2026-03-03 08:00"),
+        punch("7", "2026-03-03 17:00"),
+    ])
+    .await;
+    let bridge = delivering_to(&crm, "", FRIDAY_NOON).await;
+    bridge.add_to("branch", &branch, "branch", None).await;
+    bridge.turn().await;
+    assert_eq!(bridge.sync().await.total, 0);
+    assert_eq!(
+        bridge.record("branch/7", "2026-03-03").await["status"],
+        "present"
+    );
+}
+
+#[tokio::test]
+async fn a_day_settles_by_the_passing_of_time_alone() {
+    let crm = crm().await;
+    let gate = terminal([punch("7", "2026-03-03 08:00")]).await;
+    let mut bridge = delivering_to(&crm, "", TUESDAY_NOON).await;
+    bridge.add("gate", &gate).await;
+    bridge.turn().await;
+    bridge.sync().await;
+    assert_eq!(
+        bridge.record("7", "2026-03-03").await["status"],
+        "in_progress"
+    );
+    assert!(
+        crm.snapshot().records.is_empty(),
+        "nothing is told about a day under way"
+    );
+
+    bridge.at(WEDNESDAY).await;
+    let report = bridge.process().await;
+    assert!(
+        report.processed >= 2,
+        "yesterday settled, today began: {report:?}"
+    );
+    bridge.sync().await;
+    assert_eq!(
+        held(&crm, "7", "2026-03-03").content["status"],
+        "incomplete"
+    );
+    assert_eq!(bridge.record("7", "2026-03-04").await["status"], "pending");
+}
+
+#[tokio::test]
+async fn a_cleared_log_changes_nothing_that_was_read() {
+    let crm = crm().await;
+    let gate = start(MockDevice::builder().records([
+        punch("7", "2026-03-03 08:00"),
+        punch("7", "2026-03-03 17:00"),
+    ]))
+    .await;
+    let bridge = delivering_to(&crm, "", FRIDAY_NOON).await;
+    bridge.add("gate", &gate).await;
+    bridge.turn().await;
+    gate.clear_log();
+    gate.punch(punch("7", "2026-03-04 08:00"));
+    bridge.turn().await;
+    gate.punch(punch("7", "2026-03-04 17:00"));
+    bridge.turn().await;
+    bridge.sync().await;
+    let stored = bridge.punches("gate").await;
+    assert_eq!(
+        stored
+            .iter()
+            .map(|row| row.log_generation)
+            .collect::<Vec<_>>(),
+        [Some(1), Some(1), Some(2), Some(2)]
+    );
+    assert_eq!(held(&crm, "7", "2026-03-03").content["worked_s"], 9 * 3600);
+    assert_eq!(held(&crm, "7", "2026-03-04").content["worked_s"], 9 * 3600);
+}
