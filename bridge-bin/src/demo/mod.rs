@@ -370,6 +370,8 @@ fn config(remembered: &Remembered, crm: &CrmStub) -> Config {
     config.schedule.poll = every_minute();
     config.schedule.process = every_minute();
     config.schedule.sync = every_minute();
+    // A killed demonstration is started again at once, and should not wait for its own ghost.
+    config.polling.lease_seconds = 4;
     config.crm.url = crm.url();
     config.crm.retry_seconds = 5;
     config

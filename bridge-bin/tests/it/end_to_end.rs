@@ -222,7 +222,10 @@ async fn compared(data_dir: &str, crm: &Process) -> Compared {
 
 /// The CRM's records, after a check that no revision was applied twice.
 async fn held(crm: &Process) -> BTreeMap<String, Value> {
-    let url = crm.first["url"].as_str().expect("the CRM's address");
+    told(crm.first["url"].as_str().expect("the CRM's address")).await
+}
+
+async fn told(url: &str) -> BTreeMap<String, Value> {
     let dump = url.trim_end_matches("/api/attendance").to_owned() + "/records";
     let dump: Value = reqwest::get(dump)
         .await
@@ -334,7 +337,7 @@ fn finish(data_dir: &str) {
         run(&["--json", "--data-dir", data_dir, command]);
     }
     // Attempts that a kill left without an answer wait for their time.
-    let until = Instant::now() + Duration::from_secs(60);
+    let until = Instant::now() + Duration::from_mins(1);
     loop {
         let stats = run(&["--json", "--data-dir", data_dir, "crm", "stats"]);
         if stats["unsynced"] == 0 {
@@ -344,6 +347,68 @@ fn finish(data_dir: &str) {
         std::thread::sleep(Duration::from_millis(500));
         run(&["--json", "--data-dir", data_dir, "sync"]);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demonstration_killed_in_the_middle_carries_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let data_dir = dir.path().join("demo").display().to_string();
+    let arguments = [
+        "--json",
+        "--data-dir",
+        &data_dir,
+        "demo",
+        "--listen",
+        "127.0.0.1:0",
+        "--days",
+        "15",
+    ];
+    // In the middle of reading, of assessing, of delivering; whichever it is on this machine.
+    for moment in [5, 80, 200, 500, 1_000] {
+        let demo = Process::start(&arguments);
+        tokio::time::sleep(Duration::from_millis(moment)).await;
+        demo.kill();
+    }
+    let demo = Process::start(&arguments);
+    let crm_url = demo.first["crm_url"].as_str().unwrap();
+    let store = Store::open(Path::new(&data_dir), Kind::Demo).await.unwrap();
+    let until = Instant::now() + Duration::from_mins(1);
+    loop {
+        let stats = store.stats("crm", 3).await.unwrap();
+        let assessed = store.work_list(i64::MIN, 1).await.unwrap().is_empty();
+        if assessed && stats.total > 0 && stats.unsynced == 0 {
+            break;
+        }
+        assert!(Instant::now() < until, "{stats:?}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    // Every record that is settled and of interest is there, as it is here.
+    let told = told(crm_url).await;
+    let records = daily_record::Entity::find()
+        .all(store.reader())
+        .await
+        .unwrap();
+    let settled = records
+        .iter()
+        .filter(|row| row.is_final && !["weekly_off", "holiday"].contains(&row.status.as_str()));
+    let mut compared = 0;
+    for row in settled {
+        let here: Value = serde_json::from_str(&row.content).unwrap();
+        let there = told
+            .get(&row.record_id)
+            .unwrap_or_else(|| panic!("{} was never told", row.record_id));
+        for field in ["clock_in", "clock_out", "status", "worked_s", "late_s"] {
+            assert_eq!(here[field], there[field], "{field} of {}", row.record_id);
+        }
+        compared += 1;
+    }
+    assert!(compared > 100, "{compared} records");
+    let punches = punch::Entity::find().all(store.reader()).await.unwrap();
+    let keys: std::collections::BTreeSet<_> = punches
+        .iter()
+        .map(|row| (row.device_id, &row.user_id, row.told, row.punch_state))
+        .collect();
+    assert_eq!(keys.len(), punches.len(), "no punch twice");
 }
 
 #[tokio::test(flavor = "multi_thread")]
