@@ -171,7 +171,7 @@ struct Attempts {
 
 impl Throttle {
     const ALLOWED: u32 = 10;
-    const WHILE: Duration = Duration::from_secs(600);
+    const WHILE: Duration = Duration::from_mins(10);
     const CAPACITY: usize = 4096;
 
     /// Counts an attempt before it is made, so that many at once do not slip through; or says how long to wait.
@@ -200,7 +200,7 @@ impl Throttle {
                 count: 0,
             };
         } else if entry.count >= Self::ALLOWED {
-            return Err(Self::WHILE - elapsed);
+            return Err(Self::WHILE.saturating_sub(elapsed));
         }
         entry.count += 1;
         Ok(())

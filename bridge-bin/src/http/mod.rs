@@ -49,7 +49,8 @@ struct Site {
 
 /// All routes with everything that guards them.
 pub fn router(app: App) -> Router {
-    let login = AuthManagerLayerBuilder::new(Backend::new(app.store.clone()), session::layer(&app)).build();
+    let login =
+        AuthManagerLayerBuilder::new(Backend::new(app.store.clone()), session::layer(&app)).build();
     let open = Router::new()
         .route("/login", get(views::login::form).post(views::login::submit))
         .route("/login/link/{token}", get(views::login::link));
@@ -66,22 +67,38 @@ pub fn router(app: App) -> Router {
         .route("/readyz", get(ready))
         .layer(from_fn(guard::same_origin))
         .layer(DefaultBodyLimit::max(LONGEST_BODY))
-        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, LONGEST_ANSWER))
+        .layer(TimeoutLayer::with_status_code(
+            StatusCode::REQUEST_TIMEOUT,
+            LONGEST_ANSWER,
+        ))
         .layer(map_response(guard::headers))
-        .layer(TraceLayer::new_for_http().make_span_with(span).on_failure(()))
-        .with_state(Arc::new(Site { app, throttle: Throttle::default() }))
+        .layer(
+            TraceLayer::new_for_http()
+                .make_span_with(span)
+                .on_failure(()),
+        )
+        .with_state(Arc::new(Site {
+            app,
+            throttle: Throttle::default(),
+        }))
 }
 
 async fn ready(State(site): State<Arc<Site>>) -> (StatusCode, &'static str) {
     if site.app.store.ready().await {
         (StatusCode::OK, "ready\n")
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n")
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the database does not answer\n",
+        )
     }
 }
 
 /// The route's pattern instead of the address: that of a login link would be a secret in the log.
 fn span(request: &Request) -> tracing::Span {
-    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str);
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or("none", MatchedPath::as_str);
     tracing::debug_span!("request", method = %request.method(), route)
 }

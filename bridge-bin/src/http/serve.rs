@@ -27,7 +27,7 @@ const MOST_CONNECTIONS: usize = 512;
 const LONGEST_SILENCE: Duration = Duration::from_secs(30);
 
 /// After this, even a client that reads ever so slowly is cut off.
-const LONGEST_CONNECTION: Duration = Duration::from_secs(900);
+const LONGEST_CONNECTION: Duration = Duration::from_mins(15);
 
 /// What is under way gets this long when the process stops.
 const GRACE: Duration = Duration::from_secs(10);

@@ -125,8 +125,8 @@ impl Asked {
             match name.as_str() {
                 "date" => asked.date = Some(date(&value).ok_or_else(|| refused("2026-03-01"))?),
                 "show" => {
-                    asked.show =
-                        Show::from_name(&value).ok_or_else(|| refused("late, absent or all"))?
+                    let show = Show::from_name(&value);
+                    asked.show = show.ok_or_else(|| refused("late, absent or all"))?;
                 }
                 _ => {
                     let name: String = name.chars().take(40).collect();

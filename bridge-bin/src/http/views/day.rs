@@ -124,7 +124,7 @@ pub(super) struct Row {
 
 impl Row {
     pub(super) fn worked(&self) -> Option<String> {
-        (self.worked_s > 0).then(|| words::hours(self.worked_s))
+        words::some_hours(self.worked_s)
     }
 }
 
@@ -316,7 +316,7 @@ impl Row {
         self.clock_in = clock(&record.clock_in);
         self.clock_out = clock(&record.clock_out);
         self.worked_s = record.worked_s;
-        self.late = (record.late_s > 0).then(|| words::hours(record.late_s));
+        self.late = words::some_hours(record.late_s);
         self.is_expected = content.day_type == "workday";
         self.has_outlier = !record.outliers.is_empty();
         self.notes
@@ -325,14 +325,12 @@ impl Row {
                 "out" => "clock-out missing".to_owned(),
                 other => format!("{other} missing"),
             }));
-        if record.early_leave_s > 0 {
-            self.notes
-                .push(format!("left {} early", words::hours(record.early_leave_s)));
-        }
-        if record.overtime_s > 0 {
-            self.notes
-                .push(format!("overtime {}", words::hours(record.overtime_s)));
-        }
+        let early = words::some_hours(record.early_leave_s);
+        self.notes
+            .extend(early.map(|hours| format!("left {hours} early")));
+        let overtime = words::some_hours(record.overtime_s);
+        self.notes
+            .extend(overtime.map(|hours| format!("overtime {hours}")));
         self.notes.extend(
             record
                 .outliers

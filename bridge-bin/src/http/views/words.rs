@@ -86,6 +86,15 @@ pub(super) fn hours(seconds: i64) -> String {
     format!("{}:{:02}", minutes / 60, minutes % 60)
 }
 
+/// Hours and full minutes of something that is there, so never `0:00`.
+pub(super) fn some_hours(seconds: i64) -> Option<String> {
+    match seconds {
+        ..=0 => None,
+        1..60 => Some(format!("{seconds} s")),
+        _ => Some(hours(seconds)),
+    }
+}
+
 /// `3 terminals`, `1 terminal`
 pub(super) fn count(number: u64, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
