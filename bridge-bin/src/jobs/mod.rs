@@ -52,24 +52,26 @@ where
             }
         }
     };
-    let mut work = std::pin::pin!(work(lease.clone()));
-    let result = loop {
-        tokio::select! {
-            result = &mut work => break result,
-            () = tokio::time::sleep(term / 3) => {
-                let asked = app.clock.monotonic();
-                match app.store.renew(&lease, term_ms, app.clock.now_ms()).await {
-                    Ok(true) => deadline = asked + term,
-                    Ok(false) => break Err(lost(name)),
-                    Err(error) if app.clock.monotonic() >= deadline => break Err(error.into()),
-                    // The database may be busy; there is time to ask again.
-                    Err(_) => {}
-                }
-                if app.clock.monotonic() >= deadline {
-                    break Err(lost(name));
+    // Beside the work, never instead of it: the work may hold the very connection that renewing waits for.
+    let keep = async {
+        loop {
+            tokio::time::sleep(term / 3).await;
+            let asked = app.clock.monotonic();
+            let left = deadline.saturating_duration_since(asked);
+            let renewed = app.store.renew(&lease, term_ms, app.clock.now_ms());
+            match tokio::time::timeout(left, renewed).await {
+                Ok(Ok(true)) => deadline = asked + term,
+                Ok(Ok(false)) | Err(_) => return lost(name),
+                // The database may be busy; there is time to ask again.
+                Ok(Err(error)) => {
+                    tracing::warn!(lease = name, %error, "the lease was not renewed; asking again");
                 }
             }
         }
+    };
+    let result = tokio::select! {
+        result = work(lease.clone()) => result,
+        lost = keep => Err(lost),
     };
     if let Err(error) = app.store.release(&lease).await {
         tracing::warn!(lease = name, %error, "the lease could not be given back; it ends by itself");

@@ -23,6 +23,9 @@ use crate::zone;
 /// Records by which a log is recognised as the one read before.
 const TAIL: usize = 8;
 
+/// Records stored in one transaction.
+const PORTION: usize = 20_000;
+
 /// Told of a long transfer: the device's name, bytes received, bytes expected.
 pub type OnProgress = Arc<dyn Fn(&str, u64, u64) + Send + Sync>;
 
@@ -261,54 +264,68 @@ async fn read(
         punches.retain(|punch| punch.told >= Told::from(from));
     }
     let now = app.clock.now();
-    let cursor = match &before {
-        Some(before) if options.since_hours.is_some() => before.clone(),
-        None if options.since_hours.is_some() => empty_cursor(device.id),
-        _ => cursor::Model {
-            device_id: device.id,
-            log_generation: place.generation,
-            records: i64::try_from(log.len()).unwrap_or(i64::MAX),
-            width: i32::try_from(log.layout().width()).unwrap_or(0),
-            byte_order: "le".to_owned(),
-            tail: tail(&log, log.len()).to_vec(),
-            tail_checked_at: now,
-            full_read_at: now,
-            slices: true,
-            counters_trusted,
-            users: counters.users.map_or(-1, i64::from),
-        },
+    let keep_cursor = options.since_hours.is_some();
+    // The cursor as it is when the first `records` of the log are stored.
+    let cursor_at = |records: usize| cursor::Model {
+        device_id: device.id,
+        log_generation: place.generation,
+        records: i64::try_from(records).unwrap_or(i64::MAX),
+        width: i32::try_from(log.layout().width()).unwrap_or(0),
+        byte_order: "le".to_owned(),
+        tail: tail(&log, records).to_vec(),
+        tail_checked_at: now,
+        full_read_at: now,
+        slices: true,
+        counters_trusted,
+        users: counters.users.map_or(-1, i64::from),
     };
-    let taken = if options.dry_run {
-        Taken {
-            new: punches.len() as u64,
-            repeated: 0,
-        }
-    } else {
+    let unmoved = || before.clone().unwrap_or_else(|| empty_cursor(device.id));
+    let mut taken = Taken::default();
+    // In portions, each with its own place in the log: a first reading of years takes longer than a lease.
+    let portions: Vec<&[NewPunch]> = match (options.dry_run, punches.is_empty()) {
+        (true, _) => Vec::new(),
+        (false, true) => vec![&[]],
+        (false, false) => punches.chunks(PORTION).collect(),
+    };
+    if options.dry_run {
+        taken.new = punches.len() as u64;
+    }
+    let mut users = users.as_deref();
+    for (index, portion) in portions.iter().enumerate() {
+        let last = index + 1 == portions.len();
+        let reached = portion
+            .last()
+            .and_then(|punch| usize::try_from(punch.log_index + 1).ok());
         let intake = Intake {
             device,
-            facts,
+            facts: facts.clone(),
             lease: &lease,
             source: "pull",
-            punches: &punches,
-            users: users.as_deref(),
-            cursor,
+            punches: portion,
+            users: users.take(),
+            cursor: match reached {
+                _ if keep_cursor => unmoved(),
+                Some(reached) if !last => cursor_at(reached),
+                _ => cursor_at(log.len()),
+            },
             plausible: app.config.plausible_from.0..=app.today() + Days::new(1),
+            done: last,
             error: trouble
                 .as_ref()
                 .map(|failure| format!("{} {}", failure.message, failure.remedy)),
         };
-        app.store
-            .take_in(intake, now, app.clock.now_ms())
-            .await
-            .map_err(|error| match error {
-                IntakeError::LeaseLost => anyhow::Error::from(Failure::new(
-                    "lease_lost",
-                    format!("{error}."),
-                    "Whoever holds the terminal now carries on; nothing needs doing.",
-                )),
-                IntakeError::Database(error) => error.into(),
-            })?
-    };
+        let stored = app.store.take_in(intake, now, app.clock.now_ms()).await;
+        let stored = stored.map_err(|error| match error {
+            IntakeError::LeaseLost => anyhow::Error::from(Failure::new(
+                "lease_lost",
+                format!("{error}."),
+                "Whoever holds the terminal now carries on; nothing needs doing.",
+            )),
+            IntakeError::Database(error) => error.into(),
+        })?;
+        taken.new += stored.new;
+        taken.repeated += stored.repeated;
+    }
     Ok(DevicePoll {
         device: device.name.clone(),
         status: if trouble.is_some() { "partial" } else { "ok" },

@@ -1,6 +1,6 @@
 //! Assesses touched days, and those that time has settled; what changed is queued in the same transaction.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use attendance_core::{Disposition, Instant, Outcome, assess};
@@ -85,18 +85,17 @@ pub async fn run(app: &App, options: &Options) -> anyhow::Result<Report> {
             }
             app.store.extend_rows(today).await?;
             let mut report = Report::default();
-            let mut seen: HashSet<(String, NaiveDate, i64)> = HashSet::new();
+            let mut after = String::new();
             loop {
-                let mut work = app.store.work_list(app.clock.as_of(), PORTION).await?;
-                // What was tried in this run and still stands here has failed, or is not settled yet.
-                for item in &mut work {
-                    item.days
-                        .retain(|date, mark| seen.insert((item.employee.clone(), *date, *mark)));
-                }
-                work.retain(|item| !item.days.is_empty());
-                if work.is_empty() {
+                // Each employee once in a run: whoever fails is tried again in the next one.
+                let work = app
+                    .store
+                    .work_list(app.clock.as_of(), &after, PORTION)
+                    .await?;
+                let Some(last) = work.last() else {
                     return Ok(report);
-                }
+                };
+                after.clone_from(&last.employee);
                 for item in &work {
                     if let Err(error) =
                         process_employee(app, item, today, &lease, &mut report).await
@@ -119,7 +118,7 @@ pub async fn run(app: &App, options: &Options) -> anyhow::Result<Report> {
 async fn preview(app: &App, options: &Options, today: NaiveDate) -> anyhow::Result<Report> {
     let mut work = app
         .store
-        .work_list(app.clock.as_of(), i64::MAX.unsigned_abs())
+        .work_list(app.clock.as_of(), "", i64::MAX.unsigned_abs())
         .await?;
     if let Some(from) = options.from {
         let to = options.to.unwrap_or(today);

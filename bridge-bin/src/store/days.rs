@@ -89,45 +89,62 @@ impl Store {
         tx.commit().await
     }
 
-    /// Up to `limit` employees with days to assess: those touched, and those that time has settled by `as_of`.
-    pub async fn work_list(&self, as_of: i64, limit: u64) -> Result<Vec<Work>, DbErr> {
-        let mut work: BTreeMap<String, BTreeMap<NaiveDate, i64>> = BTreeMap::new();
-        let next: Vec<String> = dirty_day::Entity::find()
+    /// The next `limit` employees behind `after` with days to assess: those touched, and those that time has
+    /// settled by `as_of`.
+    pub async fn work_list(&self, as_of: i64, after: &str, limit: u64) -> Result<Vec<Work>, DbErr> {
+        let mut next: BTreeSet<String> = dirty_day::Entity::find()
             .select_only()
             .column(dirty_day::Column::Employee)
             .distinct()
+            .filter(dirty_day::Column::Employee.gt(after))
             .order_by_asc(dirty_day::Column::Employee)
             .limit(limit)
             .into_tuple()
             .all(self.reader())
-            .await?;
-        for row in dirty_day::Entity::find()
-            .filter(dirty_day::Column::Employee.is_in(next))
-            .all(self.reader())
             .await?
-        {
-            if let Ok(date) = row.date.parse() {
-                work.entry(row.employee).or_default().insert(date, row.mark);
-            }
-        }
-        let settled: Vec<(String, String)> = daily_record::Entity::find()
+            .into_iter()
+            .collect();
+        let settled: Vec<String> = daily_record::Entity::find()
             .select_only()
-            .columns([daily_record::Column::Employee, daily_record::Column::Date])
+            .column(daily_record::Column::Employee)
+            .distinct()
             .filter(daily_record::Column::SettlesAt.lte(as_of))
-            .order_by_asc(daily_record::Column::SettlesAt)
+            .filter(daily_record::Column::Employee.gt(after))
+            .order_by_asc(daily_record::Column::Employee)
             .limit(limit)
             .into_tuple()
             .all(self.reader())
             .await?;
-        for (employee, date) in settled {
-            if let Ok(date) = date.parse() {
-                work.entry(employee).or_default().entry(date).or_insert(0);
-            }
-        }
-        Ok(work
+        next.extend(settled);
+        let mut work = Vec::new();
+        for employee in next
             .into_iter()
-            .map(|(employee, days)| Work { employee, days })
-            .collect())
+            .take(usize::try_from(limit).unwrap_or(usize::MAX))
+        {
+            let mut days: BTreeMap<NaiveDate, i64> = BTreeMap::new();
+            let touched = dirty_day::Entity::find()
+                .filter(dirty_day::Column::Employee.eq(&employee))
+                .all(self.reader())
+                .await?;
+            days.extend(
+                touched
+                    .iter()
+                    .filter_map(|row| Some((row.date.parse().ok()?, row.mark))),
+            );
+            let settled: Vec<String> = daily_record::Entity::find()
+                .select_only()
+                .column(daily_record::Column::Date)
+                .filter(daily_record::Column::Employee.eq(&employee))
+                .filter(daily_record::Column::SettlesAt.lte(as_of))
+                .into_tuple()
+                .all(self.reader())
+                .await?;
+            for date in settled.iter().filter_map(|date| date.parse().ok()) {
+                days.entry(date).or_insert(0);
+            }
+            work.push(Work { employee, days });
+        }
+        Ok(work)
     }
 
     /// Reads what is needed to assess one employee's punches told from `from` to `to`, both included.
@@ -237,14 +254,6 @@ pub(super) async fn pairs(
     employee: &str,
     devices: &[device::Model],
 ) -> Result<BTreeSet<(i64, String)>, DbErr> {
-    let mapped = identity::Entity::find()
-        .filter(identity::Column::Employee.eq(employee))
-        .all(db)
-        .await?;
-    let mut pairs: BTreeSet<(i64, String)> = mapped
-        .into_iter()
-        .map(|row| (row.device_id, row.user_id))
-        .collect();
     let groups = device_group::Entity::find().all(db).await?;
     let candidates: BTreeSet<&str> = std::iter::once(employee)
         .chain(
@@ -253,8 +262,28 @@ pub(super) async fn pairs(
                 .filter_map(|group| employee.strip_prefix(&group.name)?.strip_prefix('/')),
         )
         .collect();
+    let mapped = identity::Entity::find()
+        .filter(
+            Condition::any()
+                .add(identity::Column::Employee.eq(employee))
+                .add(identity::Column::UserId.is_in(candidates.iter().copied())),
+        )
+        .all(db)
+        .await?;
+    let mut pairs: BTreeSet<(i64, String)> = mapped
+        .iter()
+        .filter(|row| row.employee == employee)
+        .map(|row| (row.device_id, row.user_id.clone()))
+        .collect();
     for device in devices {
-        let identities = Identities::of_device(db, device).await?;
+        let Some(group) = groups.iter().find(|group| group.id == device.group_id) else {
+            continue;
+        };
+        let here = mapped
+            .iter()
+            .filter(|row| row.device_id == device.id)
+            .cloned();
+        let identities = Identities::new(here, group.clone());
         for user in &candidates {
             if identities.employee(user).as_deref() == Some(employee) {
                 pairs.insert((device.id, (*user).to_owned()));

@@ -84,9 +84,15 @@ impl Store {
         if !fresh {
             refuse_foreign(&write, &path).await?;
         }
-        migration::Migrator::up(&write, None)
-            .await
-            .map_err(|error| unusable(&error))?;
+        // Two processes may meet at the first start; whoever comes second finds the work done.
+        let mut tries = 0;
+        while let Err(error) = migration::Migrator::up(&write, None).await {
+            tries += 1;
+            if tries == 5 {
+                return Err(unusable(&error).into());
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
         let read = connect(&path, 4, true)
             .await
             .map_err(|error| unusable(&error))?;

@@ -37,13 +37,19 @@ impl Identities {
             .one(db)
             .await?
             .ok_or_else(|| DbErr::RecordNotFound(format!("device group {}", device.group_id)))?;
-        Ok(Self {
-            explicit: explicit
-                .into_iter()
-                .map(|row| (row.user_id, row.employee))
-                .collect(),
-            group,
-        })
+        Ok(Self::new(explicit, group))
+    }
+
+    /// From the device's mappings and its group.
+    pub fn new(
+        explicit: impl IntoIterator<Item = identity::Model>,
+        group: device_group::Model,
+    ) -> Self {
+        let explicit = explicit
+            .into_iter()
+            .map(|row| (row.user_id, row.employee))
+            .collect();
+        Self { explicit, group }
     }
 
     /// The employee: an explicit mapping always wins; else the group decides.

@@ -54,6 +54,8 @@ pub struct Intake<'a> {
     pub cursor: cursor::Model,
     /// Dates on which a punch is believed; others are kept, but make no day due and nobody older than they are.
     pub plausible: RangeInclusive<NaiveDate>,
+    /// Whether this is all, so that the reading counts as one.
+    pub done: bool,
     /// What was incomplete, if anything was.
     pub error: Option<String>,
 }
@@ -169,7 +171,7 @@ impl Store {
             firmware: Set(facts.firmware),
             platform: Set(facts.platform),
             model: Set(facts.model),
-            last_sync: Set(if intake.error.is_none() {
+            last_sync: Set(if intake.done && intake.error.is_none() {
                 Some(now)
             } else {
                 intake.device.last_sync

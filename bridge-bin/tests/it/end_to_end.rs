@@ -375,7 +375,7 @@ async fn the_demonstration_killed_in_the_middle_carries_on() {
     let until = Instant::now() + Duration::from_mins(1);
     loop {
         let stats = store.stats("crm", 3).await.unwrap();
-        let assessed = store.work_list(i64::MIN, 1).await.unwrap().is_empty();
+        let assessed = store.work_list(i64::MIN, "", 1).await.unwrap().is_empty();
         if assessed && stats.total > 0 && stats.unsynced == 0 {
             break;
         }

@@ -71,6 +71,7 @@ async fn take_in(
         users: None,
         cursor: cursor(generation, 10),
         plausible: NaiveDate::MIN..=NaiveDate::MAX,
+        done: true,
         error: None,
     };
     bridge.app.store.take_in(intake, 100, 5_000).await
