@@ -51,6 +51,29 @@ pub enum Error {
     /// The call was wrong; nothing was sent.
     #[error(transparent)]
     Misuse(#[from] Misuse),
+    /// The terminal has no user of this id.
+    #[error("the terminal has no user {user_id:?}")]
+    NoSuchUser {
+        /// The id as people type it.
+        user_id: String,
+    },
+    /// The terminal's list of users does not say which one is meant: the id or the internal number
+    /// occurs more than once, or the number is 0.
+    #[error(
+        "the terminal's list of users is not clear about {user_id:?}: internal numbers {uids:?}"
+    )]
+    AmbiguousUser {
+        /// The id as people type it.
+        user_id: String,
+        /// The internal numbers found.
+        uids: Vec<u16>,
+    },
+    /// The terminal acknowledged a change, and reading back shows that it was not made.
+    #[error("the terminal acknowledged {request} and did not do it")]
+    NotKept {
+        /// What was asked.
+        request: Code,
+    },
     /// A bulk read broke off. What had arrived is here, and only here: a short read is never
     /// passed off as a whole one.
     #[error("read {received} of {} bytes: {source}", Total(*.total), received = .data.len())]
@@ -269,7 +292,11 @@ impl Error {
             ),
             Self::Misuse(error) => matches!(error, Misuse::Poisoned),
             Self::Incomplete { source, .. } => source.is_retryable(),
-            Self::Rejected { .. } | Self::WrongCommKey => false,
+            Self::Rejected { .. }
+            | Self::WrongCommKey
+            | Self::NoSuchUser { .. }
+            | Self::AmbiguousUser { .. }
+            | Self::NotKept { .. } => false,
         }
     }
 
@@ -292,6 +319,9 @@ impl Error {
                 _ => "io",
             },
             Self::Misuse(_) => "misuse",
+            Self::NoSuchUser { .. } => "no_such_user",
+            Self::AmbiguousUser { .. } => "ambiguous_user",
+            Self::NotKept { .. } => "not_kept",
             Self::Incomplete { .. } => "incomplete",
         }
     }
@@ -345,6 +375,17 @@ impl Error {
             },
             Self::Misuse(Misuse::Poisoned) => "Connect again.",
             Self::Misuse(_) => "This is a mistake in the calling program.",
+            Self::NoSuchUser { .. } => {
+                "Compare with the terminal's list of users; the id is the text people type, with its \
+                 leading zeros."
+            }
+            Self::AmbiguousUser { .. } => {
+                "Nothing was changed. Look at the users on the terminal and remove the duplicate there."
+            }
+            Self::NotKept { .. } => {
+                "Some firmware keeps such a change only in memory. Restart the terminal and look \
+                 again, or make the change in its menu."
+            }
             Self::Incomplete { source, .. } => source.remedy(),
         }
     }

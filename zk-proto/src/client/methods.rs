@@ -139,7 +139,7 @@ impl Client {
     }
 
     /// A bulk read, with the keypad locked around it if that was asked for.
-    async fn read<R: Request>(&mut self, request: R) -> Result<R::Reply, Error> {
+    pub(super) async fn read<R: Request>(&mut self, request: R) -> Result<R::Reply, Error> {
         // A terminal holds one data set at a time.
         self.prepared = None;
         if !self.disable_while_reading {
@@ -154,7 +154,7 @@ impl Client {
     }
 
     /// The counters as they were when this connection first asked.
-    async fn known_counters(&mut self) -> Result<Counters, Error> {
+    pub(super) async fn known_counters(&mut self) -> Result<Counters, Error> {
         match self.counters {
             Some(counters) => Ok(counters),
             None => match self.counters().await {
@@ -176,7 +176,7 @@ fn said(result: Result<String, Error>) -> Result<Option<String>, Error> {
 }
 
 /// Whether a refusal means that there is nothing to read: "no data", and the counters agree.
-fn is_empty(error: &Error, count: Option<u32>) -> bool {
+pub(super) fn is_empty(error: &Error, count: Option<u32>) -> bool {
     matches!(
         error,
         Error::Rejected {

@@ -3,6 +3,7 @@
 mod connect;
 mod link;
 mod methods;
+mod users;
 
 use std::{
     collections::VecDeque,

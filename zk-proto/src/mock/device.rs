@@ -12,10 +12,10 @@ use super::{
 };
 use crate::{
     Code,
-    record::{Attendance, EventCode, User, UserLayout},
+    record::{Attendance, EventCode},
     request::{
-        Announcement, Auth, DataSet, DeviceOption, Prepared, ReadBuffer, ReadClock, ReadVersion,
-        SetClock,
+        Announcement, Auth, DataSet, DeleteUser, DeviceOption, Prepared, ReadBuffer, ReadClock,
+        ReadVersion, SetClock, WriteUser,
     },
     wire::{PackedTime, Packet, Transport, encode_packet},
 };
@@ -229,28 +229,23 @@ impl Terminal {
                 let DeviceOption { key, value } = DeviceOption::parse(payload);
                 self.world.options.insert(key, value);
             }
-            Code::USER_WRQ => match UserLayout::of_width(payload.len())
-                .and_then(|layout| User::parse(payload, layout).ok())
-            {
-                Some(user) => self.world.put_user(user),
-                None => answer = Code::ACK_ERROR,
+            Code::USER_WRQ => match WriteUser::parse(payload) {
+                Ok(WriteUser(record)) => self.world.put_user(record),
+                Err(_) => answer = Code::ACK_ERROR,
             },
-            Code::DELETE_USER => {
-                let uid = u16::from_le_bytes(payload.first_chunk().copied().unwrap_or_default());
-                let before = self.world.users.len();
-                self.world.users.retain(|user| user.uid != uid);
-                if self.world.users.len() == before {
-                    answer = Code::ACK_ERROR;
-                }
-            }
+            Code::DELETE_USER => match DeleteUser::parse(payload) {
+                Ok(_) if self.world.faults.hit(code, &Kind::ForgetDeletes) => {}
+                Ok(DeleteUser { uid }) if self.world.delete_user(uid) => {}
+                _ => answer = Code::ACK_ERROR,
+            },
             Code::CLEAR_ATTLOG => self.clear_log(),
             Code::CLEAR_DATA => match payload.first() {
                 None => {
                     self.clear_log();
-                    self.world.users.clear();
+                    self.world.clear_users();
                 }
                 Some(1) => self.clear_log(),
-                Some(5) => self.world.users.clear(),
+                Some(5) => self.world.clear_users(),
                 Some(_) => {}
             },
             Code::GET_PINWIDTH => out.extend_from_slice(&[9]),

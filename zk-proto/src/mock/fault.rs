@@ -38,6 +38,7 @@ pub(super) enum Kind {
     WrongCounters(u32),
     RefuseSlices,
     IgnoreOffsets,
+    ForgetDeletes,
     Delay(Duration),
     Reject(Code),
 }
@@ -106,6 +107,11 @@ impl Fault {
     /// Every slice is served from the beginning of the data set.
     pub fn ignore_offsets() -> Self {
         Self::new(Kind::IgnoreOffsets).on(Code::READ_BUFFER)
+    }
+
+    /// Deleting a user is acknowledged and not done.
+    pub fn forget_deletes() -> Self {
+        Self::new(Kind::ForgetDeletes).on(Code::DELETE_USER)
     }
 
     /// The answer comes late.

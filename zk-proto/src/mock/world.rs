@@ -7,7 +7,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::{builder::Config, fault::Faults};
 use crate::{
     Code,
-    record::{Attendance, AttendanceLog, Counters, Layout, User, UserList},
+    record::{Attendance, AttendanceLog, Counters, Layout, User, UserRecord},
     wire::HEADER_LEN,
 };
 
@@ -68,6 +68,8 @@ pub struct Snapshot {
 pub(super) struct World {
     pub(super) config: Config,
     pub(super) users: Vec<User>,
+    /// The records of users that clients wrote, as they came.
+    written: BTreeMap<u16, UserRecord>,
     pub(super) records: Vec<Attendance>,
     pub(super) options: BTreeMap<String, String>,
     pub(super) disabled: bool,
@@ -89,6 +91,7 @@ impl World {
         Self {
             config,
             users,
+            written: BTreeMap::new(),
             records,
             options,
             disabled: false,
@@ -127,15 +130,39 @@ impl World {
         self.log = None;
     }
 
-    pub(super) fn put_user(&mut self, user: User) {
+    /// Keeps the record as it was written, in its slot.
+    pub(super) fn put_user(&mut self, record: UserRecord) {
+        let user = record.user();
         self.users.retain(|old| old.uid != user.uid);
         self.users.push(user);
         self.users.sort_by_key(|user| user.uid);
+        self.written.insert(user.uid, record);
+    }
+
+    /// Whether there was one.
+    pub(super) fn delete_user(&mut self, uid: u16) -> bool {
+        let before = self.users.len();
+        self.users.retain(|user| user.uid != uid);
+        self.written.remove(&uid);
+        self.users.len() < before
+    }
+
+    pub(super) fn clear_users(&mut self) {
+        self.users.clear();
+        self.written.clear();
     }
 
     pub(super) fn user_data(&self) -> Bytes {
+        let layout = self.config.user_layout;
         let mut out = BytesMut::new();
-        UserList::encode(&self.users, self.config.user_layout, &mut out);
+        let total = self.users.len() * layout.width();
+        out.put_u32_le(u32::try_from(total).unwrap_or(u32::MAX));
+        for user in &self.users {
+            match self.written.get(&user.uid) {
+                Some(record) if record.layout() == layout => out.put_slice(record.as_bytes()),
+                _ => user.encode(layout, &mut out),
+            }
+        }
         out.freeze()
     }
 

@@ -11,5 +11,5 @@ pub use self::{
     },
     counters::Counters,
     event::{Event, EventCode},
-    user::{Privilege, User, UserLayout, UserList},
+    user::{Privilege, User, UserLayout, UserList, UserRecord},
 };

@@ -1,5 +1,7 @@
 //! Users.
 
+use std::{fmt, ops::Range};
+
 use bytes::{BufMut, Bytes, BytesMut};
 use nom::{
     IResult, Parser,
@@ -63,6 +65,14 @@ impl UserLayout {
         }
     }
 
+    /// Where the bytes lie that a [`User`] does not hold.
+    fn unmodelled(self) -> &'static [Range<usize>] {
+        match self {
+            Self::Bytes72 => &[3..11, 40..48],
+            Self::Bytes28 => &[3..8, 20..21, 22..24],
+        }
+    }
+
     /// The layout of a width in bytes.
     pub fn of_width(width: usize) -> Option<Self> {
         Self::ALL
@@ -73,7 +83,7 @@ impl UserLayout {
 }
 
 /// One user. Passwords are passed over when a record is read and never kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct User {
     /// Internal number, the slot the record lies in.
     pub uid: u16,
@@ -202,6 +212,78 @@ fn put_field<const N: usize>(text: &[u8], out: &mut BytesMut) {
     out.put_slice(&field);
 }
 
+/// A user record as it lies in the terminal, with the fields that [`User`] leaves out: password,
+/// time zones, and whatever firmware keeps beside them. Writing it back changes only what was
+/// [`set`](Self::set).
+///
+/// `Debug` does not show the bytes, since the password is among them.
+#[derive(Clone, PartialEq, Eq)]
+pub struct UserRecord {
+    raw: Bytes,
+    layout: UserLayout,
+}
+
+impl UserRecord {
+    /// A new record, without password and with the group's time zones.
+    pub fn new(user: &User, layout: UserLayout) -> Self {
+        let mut raw = BytesMut::with_capacity(layout.width());
+        user.encode(layout, &mut raw);
+        Self {
+            raw: raw.freeze(),
+            layout,
+        }
+    }
+
+    /// Takes the first record of `bytes`.
+    pub fn parse(bytes: &[u8], layout: UserLayout) -> Result<Self, DecodeError> {
+        User::parse(bytes, layout)?;
+        let raw = bytes.get(..layout.width()).unwrap_or(bytes);
+        Ok(Self {
+            raw: Bytes::copy_from_slice(raw),
+            layout,
+        })
+    }
+
+    /// What the record says.
+    pub fn user(&self) -> User {
+        // The length was checked when the record was made.
+        User::parse(&self.raw, self.layout).unwrap_or_default()
+    }
+
+    /// Writes the fields of `user` and leaves all other bytes as they are.
+    pub fn set(&mut self, user: &User) {
+        let mut new = BytesMut::with_capacity(self.layout.width());
+        user.encode(self.layout, &mut new);
+        for range in self.layout.unmodelled() {
+            if let (Some(to), Some(from)) =
+                (new.get_mut(range.clone()), self.raw.get(range.clone()))
+            {
+                to.copy_from_slice(from);
+            }
+        }
+        self.raw = new.freeze();
+    }
+
+    /// The shape of the record.
+    pub fn layout(&self) -> UserLayout {
+        self.layout
+    }
+
+    /// The record as it travels.
+    pub fn as_bytes(&self) -> &Bytes {
+        &self.raw
+    }
+}
+
+impl fmt::Debug for UserRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UserRecord")
+            .field("user", &self.user())
+            .field("layout", &self.layout)
+            .finish_non_exhaustive()
+    }
+}
+
 /// The data set of all users: a `u32` total and the records.
 #[derive(Clone, Copy, Debug)]
 pub struct UserList;
@@ -210,8 +292,25 @@ impl UserList {
     /// Reads a data set: a `u32` total and the records, of whatever width fits. `count` is what
     /// the counters say, a hint.
     pub fn parse(data: &Bytes, count: Option<u32>) -> Result<Vec<User>, DecodeError> {
+        let (records, layout) = Self::whole(data, count)?;
+        Ok(Self::whole_records(&records, layout))
+    }
+
+    /// Reads a data set like [`parse`](Self::parse) and keeps every byte of each record, for
+    /// writing them back.
+    pub fn records(data: &Bytes, count: Option<u32>) -> Result<Vec<UserRecord>, DecodeError> {
+        let (records, layout) = Self::whole(data, count)?;
+        let whole = (0..records.len() / layout.width()).map(|index| UserRecord {
+            raw: records.slice(index * layout.width()..(index + 1) * layout.width()),
+            layout,
+        });
+        Ok(whole.collect())
+    }
+
+    /// The records of a data set that is whole, and their shape.
+    fn whole(data: &Bytes, count: Option<u32>) -> Result<(Bytes, UserLayout), DecodeError> {
         let Some((announced, body)) = split(data)? else {
-            return Ok(Vec::new());
+            return Ok((Bytes::new(), UserLayout::Bytes72));
         };
         let truncated = |found| DecodeError::Truncated {
             what: WHAT,
@@ -239,7 +338,7 @@ impl UserList {
         if whole < announced {
             return Err(truncated(whole));
         }
-        Ok(Self::whole_records(&records, layout))
+        Ok((records, layout))
     }
 
     /// Reads the whole records of a data set that is incomplete, such as the one an error carries.

@@ -7,6 +7,7 @@ mod control;
 mod info;
 mod raw;
 mod sets;
+mod users;
 
 use bytes::{Bytes, BytesMut};
 
@@ -17,7 +18,8 @@ pub use self::{
     control::{DisableDevice, EnableDevice, RefreshData},
     info::{DeviceOption, ReadCounters, ReadOption, ReadVersion, WriteOption},
     raw::Raw,
-    sets::{ReadAttendance, ReadUsers},
+    sets::{ReadAttendance, ReadUserRecords, ReadUsers},
+    users::{DeleteUser, WriteUser},
 };
 use crate::{Code, DecodeError};
 

@@ -5,7 +5,7 @@ use bytes::BytesMut;
 use super::{Answer, DataSet, Exchange, Request};
 use crate::{
     Code, DecodeError,
-    record::{AttendanceLog, LogHint, User, UserList},
+    record::{AttendanceLog, LogHint, User, UserList, UserRecord},
 };
 
 /// Reads the users.
@@ -27,6 +27,28 @@ impl Request for ReadUsers {
 
     fn decode(&self, answer: Answer) -> Result<Vec<User>, DecodeError> {
         UserList::parse(&answer.payload, self.count)
+    }
+}
+
+/// Reads the users with every byte of their records, for writing them back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReadUserRecords {
+    /// Number of users by the counters, a hint.
+    pub count: Option<u32>,
+}
+
+impl Request for ReadUserRecords {
+    type Reply = Vec<UserRecord>;
+    const CODE: Code = Code::PREPARE_BUFFER;
+    const EXCHANGE: Exchange = Exchange::Bulk;
+    const REPEATABLE: bool = true;
+
+    fn encode(&self, out: &mut BytesMut) {
+        DataSet::USERS.encode(out);
+    }
+
+    fn decode(&self, answer: Answer) -> Result<Vec<UserRecord>, DecodeError> {
+        UserList::records(&answer.payload, self.count)
     }
 }
 

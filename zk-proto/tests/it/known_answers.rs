@@ -8,9 +8,9 @@ use zk_proto::{
     Code, CommKey, DecodeError, Encoding, Session,
     record::{AttendanceLog, AttendanceRef, Counters, Layout, LogHint, User, UserLayout, UserList},
     request::{
-        Announcement, Answer, Auth, Connect, DataSet, DeviceOption, DisableDevice, Exit,
-        FreeBuffer, PrepareBuffer, Prepared, ReadBuffer, ReadClock, ReadCounters, ReadOption,
-        ReadVersion, RefreshData, Request, SetClock, WriteOption,
+        Announcement, Answer, Auth, Connect, DataSet, DeleteUser, DeviceOption, DisableDevice,
+        Exit, FreeBuffer, PrepareBuffer, Prepared, ReadBuffer, ReadClock, ReadCounters, ReadOption,
+        ReadVersion, RefreshData, Request, SetClock, WriteOption, WriteUser,
     },
     session::{Event, Options, Output},
     wire::{Framer, PackedTime, Packet, Transport, decode_any, encode_packet, next_reply_id},
@@ -273,6 +273,14 @@ fn request(vector: &Vector) -> bool {
         Code::USER_WRQ => {
             let layout = UserLayout::of_width(payload.len()).unwrap();
             same_user(expected, payload, layout, id);
+            encodes(&WriteUser::parse(payload).unwrap(), &packet, id);
+        }
+        Code::DELETE_USER => {
+            let request = DeleteUser::parse(payload).unwrap();
+            assert_eq!(expected["uid"], request.uid, "{id}");
+            if payload.len() == 2 {
+                encodes(&request, &packet, id);
+            }
         }
         _ => return false,
     }
@@ -624,4 +632,21 @@ fn hostile_and_odd_streams_are_told_apart() {
     };
     assert_eq!(declared, found);
     assert_eq!(error("stream-secure-magic"), DecodeError::SecuredFrame);
+}
+
+/// The bytes beside the time are not to be mixed up, nor the words for them.
+#[test]
+fn b7_verify_mode_and_punch_state_come_from_their_own_bytes() {
+    let golden = vector("att40-adrobinoga");
+    let mut bytes = golden.bytes();
+    same_record(golden.decoded(), &bytes, Layout::Bytes40, golden.id());
+    let of = |bytes: &[u8]| {
+        let record = AttendanceRef::parse(bytes, Layout::Bytes40).unwrap();
+        (record.verify_mode().0, record.punch_state().0)
+    };
+    assert_eq!(of(&bytes), (1, 0));
+    for (verify, punch) in [(15, 1), (25, 255), (0, 5), (4, 4)] {
+        (bytes[26], bytes[31]) = (verify, punch);
+        assert_eq!(of(&bytes), (verify, punch));
+    }
 }

@@ -6,3 +6,4 @@ mod known_answers;
 mod regressions;
 mod roundtrip;
 mod session;
+mod users;
