@@ -12,21 +12,24 @@ use crate::clock::Clock;
 use crate::config::{Config, Sources};
 use crate::store::{Kind, Store};
 
+/// Apart from a command's own options.
+const GLOBAL: &str = "Global options";
+
 /// Options of every command.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Globals {
     /// The configuration [default: zk-bridge.toml in the data directory]
-    #[arg(long, value_name = "FILE", global = true)]
+    #[arg(long, value_name = "FILE", global = true, help_heading = GLOBAL)]
     config: Option<PathBuf>,
     /// Where database, key and configuration lie [default: `ZK_BRIDGE_DATA_DIR`, else the platform's place, such as
     /// ~/.local/share/zk-bridge]
-    #[arg(long, value_name = "DIR", global = true)]
+    #[arg(long, value_name = "DIR", global = true, help_heading = GLOBAL)]
     data_dir: Option<PathBuf>,
     /// Print JSON: one document, or one per line for commands that go on
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     pub(super) json: bool,
     /// Also take the old bare names (`CRM_API_URL`, `WORK_START_TIME` …) from the environment
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     seed_env: bool,
 }
 

@@ -1,4 +1,4 @@
-//! The command line: one file per command. What reaches stdout goes through [`output`].
+//! The command line: one file per command. What reaches stdout goes through `output`.
 
 mod admin;
 mod args;
@@ -42,7 +42,7 @@ Exit status: 0 done, 1 failure, 2 wrong use, 3 done in part.";
 
 /// From biometric attendance terminals to correct attendance records in the HR system
 #[derive(Debug, Parser)]
-#[command(name = "zk-bridge", version, after_help = EXAMPLES)]
+#[command(name = "zk-bridge", bin_name = "zk-bridge", version, after_help = EXAMPLES)]
 pub struct Cli {
     #[command(flatten)]
     globals: Globals,

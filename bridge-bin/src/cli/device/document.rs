@@ -185,10 +185,8 @@ mod tests {
         let expected = r#"{"user_id":"1007","uid":7,"time":"2024-02-30T10:00:00","time_valid":false,"verify_mode":15,"punch_state":255,"work_code":3}"#;
         assert_eq!(text, expected);
         let device = serde_json::to_value(DeviceFields::default()).unwrap();
-        assert!(
-            device
-                .as_object()
-                .is_some_and(|fields| fields.len() == 6 && fields.values().all(|v| v.is_null()))
-        );
+        assert!(device.as_object().is_some_and(
+            |fields| fields.len() == 6 && fields.values().all(serde_json::Value::is_null)
+        ));
     }
 }

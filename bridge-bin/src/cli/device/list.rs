@@ -58,7 +58,10 @@ impl Row {
     }
 
     fn new(device: device::Model, groups: &HashMap<i64, String>) -> Self {
-        let utc = |at: i64| zone::rfc3339(&jiff::tz::TimeZone::UTC, at);
+        let utc = |at: i64| {
+            let civil = zone::civil_at(&jiff::tz::TimeZone::UTC, at);
+            civil.format("%Y-%m-%dT%H:%M:%SZ").to_string()
+        };
         Self {
             name: device.name,
             address: device.address,

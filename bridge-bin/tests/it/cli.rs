@@ -1,0 +1,5 @@
+//! The command line, on the real binary: what it prints, where, and how it ends.
+
+mod manners;
+mod place;
+mod terminals;
