@@ -126,23 +126,19 @@ impl Row {
     pub(super) fn worked(&self) -> Option<String> {
         words::some_hours(self.worked_s)
     }
-}
 
-/// The status of the rules, in words.
-#[derive(Debug)]
-pub(super) struct Status {
-    pub(super) name: String,
-}
-
-impl Status {
+    /// The status, in words.
     pub(super) fn label(&self) -> &str {
-        match self.name.as_str() {
+        match self.status.name.as_str() {
             "present" => "Present",
             "half_day" => "Half day",
             "absent" => "Absent",
             "incomplete" => "Incomplete",
-            "in_progress" => "At work",
-            "pending" => "Not yet due",
+            "in_progress" if self.clock_out.is_some() => "Clocked out",
+            "in_progress" if self.clock_in.is_some() => "At work",
+            "in_progress" => "In progress",
+            // It is so until the last moment at which a punch would count, long after the shift.
+            "pending" => "No punch yet",
             "holiday" => "Holiday",
             "holiday_worked" => "Worked on holiday",
             "weekly_off" => "Day off",
@@ -151,7 +147,15 @@ impl Status {
             other => other,
         }
     }
+}
 
+/// The status of the rules.
+#[derive(Debug)]
+pub(super) struct Status {
+    pub(super) name: String,
+}
+
+impl Status {
     /// How it is coloured; the label says the same.
     pub(super) fn tone(&self) -> &'static str {
         match self.name.as_str() {
@@ -338,9 +342,7 @@ impl Row {
                 .chain(&record.flags)
                 .map(|code| note(code).to_owned()),
         );
-        let may_change =
-            !record.is_final && !matches!(record.status.as_str(), "pending" | "in_progress");
-        if may_change && !matches!(content.day_type.as_str(), "weekly_off" | "holiday") {
+        if !record.is_final && record.clock_out.is_some() && !self.notes.is_empty() {
             self.notes.push("may still change".to_owned());
         }
     }
@@ -447,6 +449,21 @@ mod tests {
             .map(Show::name)
             .collect();
         assert_eq!(shown, ["all", "expected", "present", "late"]);
+    }
+
+    #[test]
+    fn an_unfinished_day_says_how_far_it_is() {
+        let mut record = night();
+        record["status"] = "in_progress".into();
+        record["final"] = false.into();
+        let row = &stored(&record, Vec::new())[0];
+        assert_eq!(row.label(), "Clocked out");
+        assert_eq!(
+            row.notes.last().map(String::as_str),
+            Some("may still change")
+        );
+        record["clock_out"] = serde_json::Value::Null;
+        assert_eq!(stored(&record, Vec::new())[0].label(), "At work");
     }
 
     #[test]
