@@ -172,17 +172,25 @@ async fn process_employee(
             )
             .into());
         };
-        for record in &difference.changed {
-            if let Some(draft) = drafts.get(&record.record_id) {
-                report.queued += u64::from(outbox::queue(&tx, draft, floor, now).await?.is_some());
+        if super::sync::is_configured(app) {
+            for record in &difference.changed {
+                if let Some(draft) = drafts.get(&record.record_id) {
+                    let queued = outbox::queue(&tx, draft, floor, now).await?;
+                    report.queued += u64::from(queued.is_some());
+                }
             }
-        }
-        for record in &difference.removed {
-            let draft = Draft {
-                deleted: true,
-                ..convert::draft(app, record, None, true)?
-            };
-            report.queued += u64::from(outbox::queue(&tx, &draft, floor, now).await?.is_some());
+            for record in &difference.removed {
+                let draft = convert::draft(app, record, None, true)?;
+                let draft = Draft {
+                    deleted: true,
+                    ..draft
+                };
+                let queued = outbox::queue(&tx, &draft, floor, now).await?;
+                report.queued += u64::from(queued.is_some());
+            }
+        } else if !(difference.changed.is_empty() && difference.removed.is_empty()) {
+            // Whatever the target misses meanwhile is found when there is one again.
+            outbox::forget_fingerprint(&tx, TARGET).await?;
         }
         tx.commit().await?;
         report.total_records += (difference.changed.len() + difference.unchanged) as u64;
@@ -370,13 +378,10 @@ pub(super) async fn queue_for_new_target(app: &App) -> anyhow::Result<()> {
         crm.send_in_progress,
         crm.send_days_off
     );
-    let Some(rows) = app
-        .store
-        .records_for_new_target(TARGET, &fingerprint, start.as_deref())
-        .await?
-    else {
+    let known = app.store.target(TARGET).await?;
+    if known.is_some_and(|row| row.fingerprint == fingerprint) {
         return Ok(());
-    };
+    }
     let floor = revision_floor(&app.store).await?;
     let people: BTreeMap<String, _> = app
         .store
@@ -385,25 +390,20 @@ pub(super) async fn queue_for_new_target(app: &App) -> anyhow::Result<()> {
         .into_iter()
         .map(|row| (row.id.clone(), row))
         .collect();
-    let mut drafts = Vec::with_capacity(rows.len());
-    for row in &rows {
-        let person = people.get(&row.employee);
-        let name = person.and_then(|person| person.name.as_deref());
-        drafts.push(convert::draft(
-            app,
-            row,
-            name,
-            person.is_none_or(|person| person.mapped),
-        )?);
-    }
-    for chunk in drafts.chunks(500) {
+    for ids in app.store.record_ids().await?.chunks(500) {
+        // Read again where it is queued, so that nothing older than what the process job wrote is sent after it.
         let tx = app.store.begin().await?;
-        for draft in chunk {
-            outbox::queue(&tx, draft, floor, app.clock.now()).await?;
+        for row in days::records(&tx, ids).await? {
+            let person = people.get(&row.employee);
+            let name = person.and_then(|person| person.name.as_deref());
+            let mapped = person.is_none_or(|person| person.mapped);
+            let draft = convert::draft(app, &row, name, mapped)?;
+            outbox::queue(&tx, &draft, floor, app.clock.now()).await?;
         }
         tx.commit().await?;
     }
     let tx = app.store.begin().await?;
+    outbox::queue_vanished(&tx, TARGET, floor, app.clock.now()).await?;
     outbox::remember_target(&tx, TARGET, &fingerprint).await?;
     tx.commit().await?;
     Ok(())

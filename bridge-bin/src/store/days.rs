@@ -214,6 +214,18 @@ impl Store {
         })
     }
 
+    /// The ids of all records, by date.
+    pub async fn record_ids(&self) -> Result<Vec<String>, DbErr> {
+        daily_record::Entity::find()
+            .select_only()
+            .column(daily_record::Column::RecordId)
+            .order_by_asc(daily_record::Column::Date)
+            .order_by_asc(daily_record::Column::RecordId)
+            .into_tuple()
+            .all(self.reader())
+            .await
+    }
+
     /// The records of a date, with everybody's, by employee and start.
     pub async fn records_on(&self, date: NaiveDate) -> Result<Vec<daily_record::Model>, DbErr> {
         daily_record::Entity::find()
@@ -343,6 +355,17 @@ async fn corrections(
         targets = next;
     }
     Ok(found.into_values().collect())
+}
+
+/// The records that have these ids.
+pub async fn records(
+    db: &impl ConnectionTrait,
+    ids: &[String],
+) -> Result<Vec<daily_record::Model>, DbErr> {
+    daily_record::Entity::find()
+        .filter(daily_record::Column::RecordId.is_in(ids.iter().map(String::as_str)))
+        .all(db)
+        .await
 }
 
 /// One employee's assessed dates, ready to be written.

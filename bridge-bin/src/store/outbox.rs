@@ -11,7 +11,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::Store;
-use super::entity::{daily_record, entry, outbox, target};
+use super::entity::{entry, outbox, target};
 
 /// States of an outbox row.
 pub mod state {
@@ -437,27 +437,6 @@ impl Store {
             .await
     }
 
-    /// When the target's settings changed since `fingerprint` was last seen, the records to look at again.
-    pub async fn records_for_new_target(
-        &self,
-        id: &str,
-        fingerprint: &str,
-        from: Option<&str>,
-    ) -> Result<Option<Vec<daily_record::Model>>, DbErr> {
-        if self
-            .target(id)
-            .await?
-            .is_some_and(|row| row.fingerprint == fingerprint)
-        {
-            return Ok(None);
-        }
-        let mut query = daily_record::Entity::find().order_by_asc(daily_record::Column::Date);
-        if let Some(from) = from {
-            query = query.filter(daily_record::Column::Date.gte(from));
-        }
-        Ok(Some(query.all(self.reader()).await?))
-    }
-
     /// When the next failed attempt falls due, if any is waiting.
     pub async fn next_retry(&self, target: &str) -> Result<Option<i64>, DbErr> {
         let row = outbox::Entity::find()
@@ -478,6 +457,47 @@ impl Store {
             .count(self.reader())
             .await
     }
+}
+
+/// Queues the end of entries that a target holds and that no record stands for any more.
+pub async fn queue_vanished(
+    tx: &DatabaseTransaction,
+    target: &str,
+    floor: i64,
+    now: i64,
+) -> Result<(), DbErr> {
+    let orphans = Statement::from_sql_and_values(
+        tx.get_database_backend(),
+        "SELECT outbox.* FROM outbox JOIN entry ON entry.target = outbox.target AND entry.entry_id = outbox.entry_id \
+         AND entry.revision = outbox.revision WHERE entry.target = $1 AND entry.deleted = FALSE AND NOT EXISTS ( \
+         SELECT 1 FROM daily_record WHERE daily_record.record_id = entry.entry_id)",
+        [target.into()],
+    );
+    for row in outbox::Entity::find().from_raw_sql(orphans).all(tx).await? {
+        let content = serde_json::from_str(&row.content)
+            .map_err(|error| DbErr::Custom(format!("outbox row {}: {error}", row.id)))?;
+        let draft = Draft {
+            target: row.target,
+            entry_id: row.entry_id,
+            employee: row.employee,
+            date: row.date,
+            deleted: true,
+            content,
+            may_begin: false,
+        };
+        queue(tx, &draft, floor, now).await?;
+    }
+    Ok(())
+}
+
+/// Makes the next delivery look at every record again, also for those the target knows and that vanished.
+pub async fn forget_fingerprint(db: &impl ConnectionTrait, id: &str) -> Result<(), DbErr> {
+    target::Entity::update_many()
+        .col_expr(target::Column::Fingerprint, Expr::value(""))
+        .filter(target::Column::Id.eq(id))
+        .exec(db)
+        .await?;
+    Ok(())
 }
 
 /// Remembers a target with its settings.

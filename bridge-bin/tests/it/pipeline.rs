@@ -361,6 +361,49 @@ async fn a_crm_configured_later_gets_what_was_assessed_before() {
 }
 
 #[tokio::test]
+async fn what_changed_while_no_crm_was_configured_is_sent_when_it_is_back() {
+    let crm = crm().await;
+    let sunday = [
+        punch("7", "2026-03-01 10:00"),
+        punch("7", "2026-03-01 12:00"),
+    ];
+    let gate = terminal(sunday.into_iter().chain([punch("7", "2026-03-03 08:00")])).await;
+    let mut bridge = delivering_to(&crm, "", FRIDAY_NOON).await;
+    bridge.add("gate", &gate).await;
+    bridge.turn().await;
+    bridge.sync().await;
+    let with_crm = bridge.toml.clone();
+
+    bridge.toml = NAIROBI.to_owned();
+    bridge.at(FRIDAY_NOON).await;
+    gate.punch(punch("7", "2026-03-03 17:00"));
+    // The extra shift begins earlier, so its record gets another id and the old one vanishes.
+    gate.punch(punch("7", "2026-03-01 09:00"));
+    assert_eq!(bridge.turn().await.queued, 0);
+
+    bridge.toml = with_crm;
+    bridge.at(FRIDAY_NOON).await;
+    bridge.sync().await;
+    assert_eq!(held(&crm, "7", "2026-03-03").content["status"], "present");
+    let sunday: Vec<Record> = crm
+        .snapshot()
+        .records
+        .into_iter()
+        .filter(|record| record.record_id.starts_with("7/2026-03-01/"))
+        .collect();
+    assert_eq!(
+        sunday.iter().filter(|record| record.deleted).count(),
+        1,
+        "{sunday:#?}"
+    );
+    assert_eq!(
+        sunday.iter().filter(|record| !record.deleted).count(),
+        1,
+        "{sunday:#?}"
+    );
+}
+
+#[tokio::test]
 async fn an_unmapped_stand_in_is_assessed_but_not_sent() {
     let crm = crm().await;
     let branch = terminal([

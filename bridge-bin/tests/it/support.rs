@@ -22,7 +22,7 @@ pub(crate) const NAIROBI: &str =
 pub(crate) struct Bridge {
     pub(crate) app: App,
     pub(crate) dir: TempDir,
-    toml: String,
+    pub(crate) toml: String,
 }
 
 impl Bridge {
