@@ -54,7 +54,7 @@ pub(super) fn per_device(output: &Output) -> Option<(MultiProgress, Report)> {
 fn style() -> ProgressStyle {
     // The default style serves if this one should not parse.
     ProgressStyle::with_template(
-        "{msg:20} {bar:30} {bytes:>10} of {total_bytes:10} {binary_bytes_per_sec}",
+        "{msg:16} {wide_bar} {bytes} of {total_bytes}, {binary_bytes_per_sec}",
     )
     .unwrap_or_else(|_| ProgressStyle::default_bar())
 }
