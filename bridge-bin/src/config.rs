@@ -12,6 +12,15 @@ use crate::failure::Failure;
 /// The commented example, as `init` writes it.
 pub const EXAMPLE: &str = include_str!("../config.example.toml");
 
+/// The example for a site in `zone`.
+pub fn example_for(zone: &ZoneName) -> String {
+    EXAMPLE.replacen(
+        "timezone = \"UTC\"",
+        &format!("timezone = \"{}\"", zone.0),
+        1,
+    )
+}
+
 /// The whole configuration.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -854,6 +863,13 @@ mod tests {
             toml::to_string(&example).unwrap(),
             toml::to_string(&Config::default()).unwrap()
         );
+    }
+
+    #[test]
+    fn the_example_for_a_site_names_its_zone() {
+        let zone = ZoneName("Africa/Nairobi".to_owned());
+        let config = Config::parse(&example_for(&zone), "example").unwrap();
+        assert_eq!(config.timezone, zone);
     }
 
     #[test]

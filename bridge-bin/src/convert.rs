@@ -444,7 +444,12 @@ pub fn crm(url: &str, token: &SecretString, timeout: Duration) -> anyhow::Result
 
 /// A delivery error in the words of the CLI and the pages.
 pub fn crm_failure(error: &crm_client::Error) -> Failure {
-    Failure::new(error.kind(), format!("{error}."), error.remedy())
+    let said = error.to_string();
+    Failure::new(
+        error.kind(),
+        format!("{}.", said.trim_end_matches('.')),
+        error.remedy(),
+    )
 }
 
 /// What a daily record says, for those who only read it.

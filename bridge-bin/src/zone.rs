@@ -17,6 +17,15 @@ pub fn lookup(name: &str) -> Result<TimeZone, Failure> {
     })
 }
 
+/// The name of this machine's own zone, `UTC` if it has none of the list.
+pub fn of_this_machine() -> String {
+    let system = TimeZone::try_system().ok();
+    let name = system.as_ref().and_then(TimeZone::iana_name);
+    name.filter(|name| lookup(name).is_ok())
+        .unwrap_or("UTC")
+        .to_owned()
+}
+
 /// The civil date at an instant (Unix seconds) in a zone.
 pub fn date_at(zone: &TimeZone, instant: i64) -> NaiveDate {
     civil_at(zone, instant).date()

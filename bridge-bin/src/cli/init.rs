@@ -15,8 +15,9 @@ use super::output;
 use crate::Failure;
 use crate::app::App;
 use crate::clock::Clock;
-use crate::config;
+use crate::config::{self, ZoneName};
 use crate::store::Kind;
+use crate::zone;
 
 /// Set up a data directory: commented configuration, key, database, first administrator
 ///
@@ -33,6 +34,9 @@ pub(super) struct Init {
     /// A file whose first line is the administrator's password, at least 10 characters; `-` reads it from stdin
     #[arg(long, value_name = "FILE|-", requires = "admin")]
     password_file: Option<String>,
+    /// IANA zone of the site [default: this machine's]
+    #[arg(long, value_name = "ZONE", value_parser = args::zone_name)]
+    timezone: Option<String>,
     /// Only print the commented configuration
     #[arg(long, conflicts_with_all = ["admin", "password_file"])]
     print: bool,
@@ -40,11 +44,11 @@ pub(super) struct Init {
 
 impl Init {
     pub(super) async fn run(self, context: &Context) -> anyhow::Result<Exit> {
+        let zone = ZoneName(self.timezone.unwrap_or_else(zone::of_this_machine));
+        let example = config::example_for(&zone);
         if self.print {
-            let document = json!({"config": config::EXAMPLE});
-            context
-                .output
-                .report(&document, |_| config::EXAMPLE.to_owned())?;
+            let document = json!({"config": example});
+            context.output.report(&document, |_| example.clone())?;
             return Ok(Exit::Done);
         }
         // Before anything is written, so that a password too short leaves nothing behind.
@@ -56,7 +60,7 @@ impl Init {
         let (data_dir, config_file) = (context.data_dir()?, context.config_file()?);
         let config = context.load_config_if_any()?;
         let app = App::open(data_dir, config, Clock::from_env()?, Kind::Bridge).await?;
-        let written = write_new(&config_file, config::EXAMPLE)?;
+        let written = write_new(&config_file, &example)?;
         if let (Some(name), Some(password)) = (&self.admin, &password) {
             admin::add_account(&app, name, "admin", password).await?;
         }
@@ -65,6 +69,7 @@ impl Init {
             "data_dir": app.data_dir,
             "config": config_file,
             "config_written": written,
+            "timezone": written.then_some(&zone.0),
             "administrator": self.admin,
             "has_administrator": has_administrator,
         });
@@ -85,6 +90,7 @@ impl Init {
                     "Configuration",
                     Some(format!("{} ({config})", config_file.display())),
                 ),
+                ("Time zone", written.then(|| zone.0.clone())),
                 (
                     "Administrator",
                     self.admin.as_ref().map(|name| format!("{name} (added)")),

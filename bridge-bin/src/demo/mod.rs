@@ -28,11 +28,8 @@ use crate::jobs::{poll, process, sync};
 use crate::lifecycle::{Shutdown, Stop};
 use crate::store::devices::{MAIN_GROUP, NewDevice};
 use crate::store::entity::device;
-use crate::store::{FILE, Kind};
+use crate::store::{FILE, Kind, prepare_directory};
 use crate::{http, scheduler, secret, zone};
-
-/// A login link is good for so many seconds.
-const LINK_SECONDS: i64 = 600;
 
 /// How a demonstration is to be. On a directory that holds one already, its own devices, employees and days count.
 #[derive(Debug, Clone)]
@@ -168,7 +165,7 @@ pub async fn run(options: Options, clock: Clock, mut say: impl FnMut(&Step)) -> 
         )
     })?;
     let url = format!("http://{}", listener.local_addr()?);
-    let login_url = format!("{url}/login/link/{}", login_token(&app).await?);
+    let login_url = url.clone() + &login_link(&app).await?;
     let (shutdown, stop) = Shutdown::new();
     shutdown.clone().on_signals();
     let pages = tokio::spawn(http::serve(app.clone(), listener, stop.clone()));
@@ -324,7 +321,8 @@ fn remember(data_dir: &Path, options: &Options, clock: Clock) -> anyhow::Result<
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         Err(error) => return Err(unusable(error).into()),
     }
-    let zone = site_zone();
+    // So that "today" means what it means to whoever looks at it.
+    let zone = zone::of_this_machine();
     let site = zone::lookup(&zone)?;
     let small = |number: u32| u16::try_from(number).unwrap_or(u16::MAX);
     let now = zone::civil_at(&site, clock.as_of());
@@ -343,21 +341,12 @@ fn remember(data_dir: &Path, options: &Options, clock: Clock) -> anyhow::Result<
         from: setup.from,
         zone,
     };
-    std::fs::create_dir_all(data_dir).map_err(unusable)?;
+    prepare_directory(data_dir)?;
     // Written beside and renamed, so that a kill leaves either nothing or the whole.
     let fresh = data_dir.join("demo.json.new");
     std::fs::write(&fresh, serde_json::to_vec_pretty(&remembered)?).map_err(unusable)?;
     std::fs::rename(&fresh, &path).map_err(unusable)?;
     Ok(remembered)
-}
-
-/// The machine's own zone, so that "today" means what it means to whoever looks at it.
-fn site_zone() -> String {
-    let system = jiff::tz::TimeZone::try_system().ok();
-    let name = system.as_ref().and_then(jiff::tz::TimeZone::iana_name);
-    name.filter(|name| zone::lookup(name).is_ok())
-        .unwrap_or("UTC")
-        .to_owned()
 }
 
 fn config(remembered: &Remembered, crm: &CrmStub) -> Config {
@@ -469,19 +458,16 @@ async fn register(
 }
 
 /// A link for an administrator whose password nobody knows.
-async fn login_token(app: &App) -> anyhow::Result<String> {
-    let now = app.clock.now();
+async fn login_link(app: &App) -> anyhow::Result<String> {
     let account = if let Some(account) = app.store.account("demo").await? {
         account
     } else {
         let unknown = http::auth::hash_password(&secret::hex(&secret::random::<32>()))?;
-        app.store.add_account("demo", "admin", unknown, now).await?
+        app.store
+            .add_account("demo", "admin", unknown, app.clock.now())
+            .await?
     };
-    let token = secret::hex(&secret::random::<24>());
-    app.store
-        .add_login_link(&secret::token_hash(&token), account.id, now + LINK_SECONDS)
-        .await?;
-    Ok(token)
+    http::auth::login_link(app, &account).await
 }
 
 /// Lets the people of the world go on punching while time goes by.

@@ -78,12 +78,18 @@ impl Store {
                 "Check that it is a file of zk-bridge and that you may write it, or choose another --data-dir.",
             )
         };
+        if !fresh {
+            // Looked at by a connection that cannot write: turning WAL on would change the file already.
+            let look = connect(&path, 1, true)
+                .await
+                .map_err(|error| unusable(&error))?;
+            let ours = refuse_foreign(&look, &path).await;
+            look.close().await?;
+            ours?;
+        }
         let write = connect(&path, 1, false)
             .await
             .map_err(|error| unusable(&error))?;
-        if !fresh {
-            refuse_foreign(&write, &path).await?;
-        }
         // Two processes may meet at the first start; whoever comes second finds the work done.
         let mut tries = 0;
         while let Err(error) = migration::Migrator::up(&write, None).await {
@@ -182,8 +188,13 @@ pub async fn set_meta(db: &impl ConnectionTrait, key: &str, value: &str) -> Resu
     Ok(())
 }
 
-fn prepare_directory(data_dir: &Path) -> anyhow::Result<()> {
-    std::fs::create_dir_all(data_dir).map_err(|error| {
+/// Makes the directory, readable for its owner alone: it holds personal data.
+pub fn prepare_directory(data_dir: &Path) -> anyhow::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(data_dir).map_err(|error| {
         Failure::new(
             "data_dir",
             format!(

@@ -165,7 +165,7 @@ async fn push(
 /// Which rows a delivery takes.
 #[derive(Debug, Clone, Default)]
 pub struct Selection {
-    /// Also rows whose time has not come, and dead letters.
+    /// Also rows whose time has not come.
     pub not_due: bool,
     /// Only rows that failed before.
     pub failed_only: bool,
@@ -188,7 +188,7 @@ impl Store {
         limit: u64,
     ) -> Result<Vec<outbox::Model>, DbErr> {
         let mut states = vec![state::PENDING];
-        if selection.failed_only || selection.not_due {
+        if selection.failed_only {
             states.push(state::REJECTED);
         }
         let mut query = outbox::Entity::find()

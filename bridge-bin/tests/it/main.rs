@@ -4,7 +4,9 @@
 
 mod bad_input;
 mod bugs;
+mod cli;
 mod end_to_end;
+mod pages;
 mod pipeline;
 mod store_contract;
 mod support;

@@ -174,13 +174,17 @@ fn init_keeps_what_exists_and_wants_a_real_password() {
     const SECRET: &str = "correct-horse-battery";
     let place = Place::new();
     let config = place.data_dir().join("zk-bridge.toml");
-    let first = place.run("init --json").ended(0).document();
+    let first = place
+        .run("init --timezone Africa/Nairobi --json")
+        .ended(0)
+        .document();
     assert_eq!(
         (&first["config_written"], &first["has_administrator"]),
         (&json!(true), &json!(false))
     );
     let text = std::fs::read_to_string(&config).unwrap();
-    assert_eq!(text, bridge_bin::config::EXAMPLE);
+    let nairobi = bridge_bin::config::ZoneName("Africa/Nairobi".to_owned());
+    assert_eq!(text, bridge_bin::config::example_for(&nairobi));
     std::fs::write(&config, "timezone = \"Europe/Berlin\"\n").unwrap();
     assert_eq!(place.feed(INIT, "short\n").ended(1).failure(), "password");
     let ended = place.run("serve --listen 0.0.0.0:0 --json").ended(1);
