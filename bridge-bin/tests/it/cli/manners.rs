@@ -205,7 +205,7 @@ fn init_keeps_what_exists_and_wants_a_real_password() {
         .ended(1);
     assert_eq!(again.failure(), "account_exists");
     assert_eq!(
-        place.run("init --print").ended(0).stdout,
+        place.run("init --print --timezone UTC").ended(0).stdout,
         bridge_bin::config::EXAMPLE
     );
 }
