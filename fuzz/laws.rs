@@ -132,7 +132,10 @@ fn visit(record: &AttendanceRef<'_>) {
         time.to_civil().is_ok() && time != PackedTime::NONE
     );
     read_text(record.user_id_bytes());
-    assert_eq!(record.user_id().as_bytes(), record.user_id_bytes());
+    // Some layouts have a number instead, or none at all.
+    if !record.user_id_bytes().is_empty() {
+        assert_eq!(record.user_id().as_bytes(), record.user_id_bytes());
+    }
     let _ = format!("{record:?}");
 }
 
@@ -151,6 +154,10 @@ pub fn users(data: &[u8]) {
     for user in users {
         read_text(user.name.as_bytes());
         read_text(user.user_id.as_bytes());
+        // First and last name together may be longer than the field of 72-byte records.
+        if user.name.as_bytes().len() > 24 {
+            continue;
+        }
         let mut record = BytesMut::new();
         user.encode(UserLayout::Bytes72, &mut record);
         assert_eq!(

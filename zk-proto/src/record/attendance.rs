@@ -5,6 +5,7 @@ use std::{fmt, iter::FusedIterator, slice::ChunksExact};
 use bytes::{BufMut, Bytes, BytesMut};
 use nom::{IResult, Parser, number::complete::le_u32};
 
+use super::layout::{Id, Layout, detect};
 use crate::{
     DecodeError,
     wire::{PackedTime, UserId, cut_at_nul},
@@ -13,8 +14,10 @@ use crate::{
 const WHAT: &str = "attendance log";
 /// Length in bytes of the total that precedes the records.
 const HEADER: usize = 4;
-/// Records looked at to tell whether a layout fits.
-const SAMPLE: usize = 64;
+/// Length in bytes of the longest record.
+const WIDEST: usize = 49;
+/// Length in bytes of what the AK3750 platform puts before its records instead of a total.
+const WIDE_HEADER: usize = 12;
 
 /// How a person was verified. Firmware uses two sets of meanings, so this stays a number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,35 +53,6 @@ impl PunchState {
     pub const UNDEFINED: Self = Self(255);
 }
 
-/// The shape of one record of the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Layout {
-    /// 40 bytes, colour-screen terminals.
-    Bytes40,
-}
-
-impl Layout {
-    /// Every layout that is understood.
-    pub const ALL: &[Self] = &[Self::Bytes40];
-    const WIDTHS: &[usize] = &[40];
-
-    /// Bytes per record.
-    pub const fn width(self) -> usize {
-        match self {
-            Self::Bytes40 => 40,
-        }
-    }
-
-    /// The layout of a width in bytes, where one width has one layout.
-    pub fn of_width(width: usize) -> Option<Self> {
-        Self::ALL
-            .iter()
-            .copied()
-            .find(|layout| layout.width() == width)
-    }
-}
-
 /// What is known about a log before it is read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LogHint {
@@ -93,6 +67,7 @@ pub struct LogHint {
 pub struct AttendanceLog {
     records: Bytes,
     layout: Layout,
+    header: usize,
 }
 
 impl AttendanceLog {
@@ -100,17 +75,29 @@ impl AttendanceLog {
     ///
     /// The total is checked against what is there and the layout is found from size, count and
     /// content. An error carries the data set; [`salvage`](Self::salvage) reads what can be read.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "the log keeps the data that is handed over"
+    )]
     pub fn parse(data: Bytes, hint: LogHint) -> Result<Self, DecodeError> {
-        let Some((announced, body)) = split(&data)? else {
+        match Self::parse_usual(&data, hint) {
+            Ok(log) => Ok(log),
+            Err(error) => Self::parse_wide(&data, hint).ok_or(error),
+        }
+    }
+
+    fn parse_usual(data: &Bytes, hint: LogHint) -> Result<Self, DecodeError> {
+        let Some((announced, body)) = split(data)? else {
             return Ok(Self::empty(hint));
         };
+        let truncated = |found| DecodeError::Truncated {
+            what: WHAT,
+            announced,
+            found,
+            data: data.clone(),
+        };
         if announced > body.len() {
-            return Err(DecodeError::Truncated {
-                what: WHAT,
-                announced,
-                found: body.len(),
-                data,
-            });
+            return Err(truncated(body.len()));
         }
         let records = body.slice(..announced);
         // A total of zero before records is a header of another shape, not an empty log.
@@ -124,19 +111,32 @@ impl AttendanceLog {
                 what: WHAT,
                 total: announced,
                 known: Layout::WIDTHS,
-                data,
+                data: data.clone(),
             });
         };
         let whole = announced - announced % layout.width();
         if whole < announced {
-            return Err(DecodeError::Truncated {
-                what: WHAT,
-                announced,
-                found: whole,
-                data,
-            });
+            return Err(truncated(whole));
         }
-        Ok(Self { records, layout })
+        Ok(Self {
+            records,
+            layout,
+            header: HEADER,
+        })
+    }
+
+    /// The AK3750 platform puts twelve bytes before its records, and what they announce is wrong.
+    /// Only records that look like records and end with the data are believed.
+    fn parse_wide(data: &Bytes, hint: LogHint) -> Option<Self> {
+        let size = data.len().checked_sub(WIDE_HEADER)?;
+        let records = data.slice(WIDE_HEADER..);
+        let allowed = hint.layout.is_none_or(|layout| layout == Layout::Bytes22);
+        let fits = size > 0 && size.is_multiple_of(Layout::Bytes22.width());
+        (allowed && fits && detect(&records, hint.count) == Some(Layout::Bytes22)).then_some(Self {
+            records,
+            layout: Layout::Bytes22,
+            header: WIDE_HEADER,
+        })
     }
 
     /// Reads the whole records of a data set that is incomplete, such as the one an error carries
@@ -145,7 +145,9 @@ impl AttendanceLog {
         let (announced, body) = split(data).ok()??;
         let there = body.slice(..announced.min(body.len()));
         let layout = hint.layout.or_else(|| detect(&there, hint.count))?;
-        Some(Self::from_records(&there, layout))
+        let mut log = Self::from_records(&there, layout);
+        log.header = HEADER;
+        Some(log)
     }
 
     /// Reads records that have no total before them, such as a slice from the middle of the log.
@@ -155,6 +157,21 @@ impl AttendanceLog {
         Self {
             records: records.slice(..whole),
             layout,
+            header: 0,
+        }
+    }
+
+    /// The records that `keep` wants, in a log of their own.
+    #[must_use]
+    pub fn filter(&self, mut keep: impl FnMut(&AttendanceRef<'_>) -> bool) -> Self {
+        let mut records = BytesMut::new();
+        for record in self.iter().filter(|record| keep(record)) {
+            records.put_slice(record.as_bytes());
+        }
+        Self {
+            records: records.freeze(),
+            layout: self.layout,
+            header: 0,
         }
     }
 
@@ -163,6 +180,7 @@ impl AttendanceLog {
         Self {
             records: Bytes::new(),
             layout: hint.layout.unwrap_or(Layout::Bytes40),
+            header: HEADER,
         }
     }
 
@@ -202,6 +220,12 @@ impl AttendanceLog {
     /// The shape of the records.
     pub fn layout(&self) -> Layout {
         self.layout
+    }
+
+    /// Where in the data set the first record begins, in bytes: 4, or 12 on the AK3750 platform. 0
+    /// if the records came without their data set.
+    pub fn header_len(&self) -> usize {
+        self.header
     }
 
     /// The records as bytes, without the total.
@@ -292,56 +316,72 @@ impl<'a> AttendanceRef<'a> {
         Ok(Self { raw, layout })
     }
 
-    /// Internal number of the user; on some models a running number instead. Join by
-    /// [`user_id`](Self::user_id).
+    pub(super) fn new(raw: &'a [u8], layout: Layout) -> Self {
+        Self { raw, layout }
+    }
+
+    /// Internal number of the user; on some models a running number instead, and 0 where the
+    /// layout has none. Join by [`user_id`](Self::user_id) where there is one.
     pub fn uid(&self) -> u16 {
-        match self.layout {
-            Layout::Bytes40 => u16::from_le_bytes(self.array(0)),
-        }
+        self.layout
+            .fields()
+            .uid
+            .map_or(0, |at| u16::from_le_bytes(self.array(at)))
     }
 
-    /// The user id up to its NUL.
+    /// The user id as it lies in the record, up to its NUL; empty where it is no text (16 bytes)
+    /// or not there (8 bytes). [`user_id`](Self::user_id) knows better.
     pub fn user_id_bytes(&self) -> &'a [u8] {
-        match self.layout {
-            Layout::Bytes40 => cut_at_nul(self.raw.get(2..26).unwrap_or(&[])),
+        match self.layout.fields().id {
+            Id::Text(at, length) => cut_at_nul(self.raw.get(at..at + length).unwrap_or(&[])),
+            Id::Number(_) | Id::None => &[],
         }
     }
 
-    /// The user id, inline.
+    /// The user id, inline. Empty where the layout has only the internal number: the list of users
+    /// says whose it is.
     pub fn user_id(&self) -> UserId {
-        match self.layout {
-            Layout::Bytes40 => UserId::from_field(self.raw.get(2..26).unwrap_or(&[])),
+        match self.layout.fields().id {
+            Id::Text(at, length) => {
+                UserId::from_field(self.raw.get(at..at + length).unwrap_or(&[]))
+            }
+            Id::Number(at) => UserId::from_number(u32::from_le_bytes(self.array(at))),
+            Id::None => UserId::default(),
         }
     }
 
     /// How the person was verified.
     pub fn verify_mode(&self) -> VerifyMode {
-        let [mode] = match self.layout {
-            Layout::Bytes40 => self.array(26),
-        };
+        let [mode] = self.array(self.layout.fields().verify);
         VerifyMode(mode)
     }
 
     /// When, in the terminal's local time.
     pub fn time(&self) -> PackedTime {
-        match self.layout {
-            Layout::Bytes40 => PackedTime(u32::from_le_bytes(self.array(27))),
-        }
+        PackedTime(u32::from_le_bytes(self.array(self.layout.fields().time)))
     }
 
     /// What the person said the punch is.
     pub fn punch_state(&self) -> PunchState {
-        let [state] = match self.layout {
-            Layout::Bytes40 => self.array(31),
-        };
+        let [state] = self.array(self.layout.fields().punch);
         PunchState(state)
     }
 
     /// The work code; 0 where none was given. Firmware without work codes may leave junk here.
     pub fn work_code(&self) -> u32 {
-        match self.layout {
-            Layout::Bytes40 => u32::from_le_bytes(self.array(32)),
-        }
+        let at = self.layout.fields().work_code;
+        at.map_or(0, |at| u32::from_le_bytes(self.array(at)))
+    }
+
+    /// What lies behind the fields, meaning unknown: on visible-light terminals probably mask and
+    /// temperature.
+    pub fn extra(&self) -> &'a [u8] {
+        self.raw.get(self.layout.fields().end..).unwrap_or(&[])
+    }
+
+    /// The shape of the record.
+    pub fn layout(&self) -> Layout {
+        self.layout
     }
 
     /// The record as it came.
@@ -365,15 +405,6 @@ impl<'a> AttendanceRef<'a> {
     fn array<const N: usize>(&self, offset: usize) -> [u8; N] {
         let rest = self.raw.get(offset..).unwrap_or(&[]);
         rest.first_chunk().copied().unwrap_or([0; N])
-    }
-
-    /// Whether this looks like a record and not like a piece of something else.
-    fn is_plausible(&self) -> bool {
-        let id = self.user_id_bytes();
-        !id.is_empty()
-            && id
-                .iter()
-                .all(|byte| byte.is_ascii_graphic() || *byte >= 0x80)
     }
 }
 
@@ -408,21 +439,35 @@ impl Attendance {
 
     /// Appends the record as a terminal stores it.
     pub fn encode(&self, layout: Layout, out: &mut BytesMut) {
-        match layout {
-            Layout::Bytes40 => {
-                let mut id = [0; 24];
-                for (to, from) in id.iter_mut().zip(self.user_id.as_bytes()) {
-                    *to = *from;
-                }
-                out.put_u16_le(self.uid);
-                out.put_slice(&id);
-                out.put_u8(self.verify_mode.0);
-                out.put_u32_le(self.time.0);
-                out.put_u8(self.punch_state.0);
-                out.put_u32_le(self.work_code);
-                out.put_u32_le(0);
+        let mut raw = [0; WIDEST];
+        let mut put = |at: usize, bytes: &[u8]| {
+            for (to, from) in raw.iter_mut().skip(at).zip(bytes) {
+                *to = *from;
             }
+        };
+        let fields = layout.fields();
+        if let Some(at) = fields.uid {
+            put(at, &self.uid.to_le_bytes());
         }
+        match fields.id {
+            Id::Text(at, length) => {
+                let id = self.user_id.as_bytes();
+                put(at, id.get(..length).unwrap_or(id));
+            }
+            // Such firmware has numeric ids only.
+            Id::Number(at) => put(at, &self.user_id.to_number().unwrap_or(0).to_le_bytes()),
+            Id::None => {}
+        }
+        put(fields.verify, &[self.verify_mode.0]);
+        put(fields.time, &self.time.0.to_le_bytes());
+        put(fields.punch, &[self.punch_state.0]);
+        if let Some(at) = fields.work_code {
+            put(at, &self.work_code.to_le_bytes());
+        }
+        if layout == Layout::Bytes49 {
+            put(40, b"\xff255");
+        }
+        out.put_slice(raw.get(..layout.width()).unwrap_or(&raw));
     }
 }
 
@@ -442,34 +487,6 @@ pub(super) fn split(data: &Bytes) -> Result<Option<(usize, Bytes)>, DecodeError>
             found: data.len(),
         }),
     }
-}
-
-/// The layout that fits. A count that divides the size into a known width settles it; otherwise
-/// the content has to look right.
-fn detect(records: &Bytes, count: Option<u32>) -> Option<Layout> {
-    let size = records.len();
-    let count = count.unwrap_or(0) as usize;
-    if size == 0 {
-        return Some(Layout::Bytes40);
-    }
-    if count > 0
-        && size.is_multiple_of(count)
-        && let Some(layout) = Layout::of_width(size / count)
-    {
-        return Some(layout);
-    }
-    let share = |layout: Layout| {
-        let sample = records.chunks_exact(layout.width()).take(SAMPLE);
-        let (seen, fit) = sample.fold((0, 0), |(seen, fit), raw| {
-            (
-                seen + 1,
-                fit + u32::from(AttendanceRef { raw, layout }.is_plausible()),
-            )
-        });
-        // Damaged records occur; most must be right.
-        (seen > 0 && fit * 4 >= seen * 3).then_some(layout)
-    };
-    Layout::ALL.iter().copied().find_map(share)
 }
 
 #[cfg(test)]
@@ -564,6 +581,83 @@ mod tests {
             matches!(error, DecodeError::UnknownWidth { .. }),
             "{error:?}"
         );
+    }
+
+    fn lifelike(count: u32) -> Vec<Attendance> {
+        // 2024-01-01T07:58:20, and four punches a day.
+        let start = 771_407_900;
+        let day = |index: u32| start + index / 4 * 86_400 + index % 4 * 14_000;
+        (0..count)
+            .map(|index| Attendance {
+                uid: u16::try_from(index % 50 + 1).unwrap(),
+                user_id: UserId::from_number(index % 50 + 1),
+                verify_mode: VerifyMode::FINGERPRINT,
+                punch_state: PunchState(u8::try_from(index % 2).unwrap()),
+                time: PackedTime(day(index)),
+                work_code: 0,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_layout_is_told_from_the_bytes_alone_whatever_the_counters_say() {
+        // 1960 is a multiple of 40, 49 and 8; 3920 of 16 too.
+        for count in [1, 2, 3, 40, 49, 98, 245, 1000] {
+            for layout in Layout::ALL.iter().copied() {
+                let layout = match layout {
+                    Layout::Bytes16VerifyFirst => continue,
+                    other => other,
+                };
+                let mut out = BytesMut::new();
+                AttendanceLog::encode(&lifelike(count), layout, &mut out);
+                let data = out.freeze();
+                for counted in [None, Some(0), Some(count), Some(count + 1), Some(count * 5)] {
+                    let hint = LogHint {
+                        count: counted,
+                        layout: None,
+                    };
+                    let log = AttendanceLog::parse(data.clone(), hint).unwrap();
+                    assert_eq!(log.layout(), layout, "{count} records, {counted:?}");
+                    let same = |(left, right): (AttendanceRef<'_>, Attendance)| {
+                        left.time() == right.time
+                            && left.punch_state() == right.punch_state
+                            && left.verify_mode() == right.verify_mode
+                    };
+                    assert!(log.iter().zip(lifelike(count)).all(same));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_layout_that_is_named_is_not_questioned() {
+        let mut out = BytesMut::new();
+        AttendanceLog::encode(&lifelike(9), Layout::Bytes16VerifyFirst, &mut out);
+        let hint = LogHint {
+            count: None,
+            layout: Some(Layout::Bytes16VerifyFirst),
+        };
+        let log = AttendanceLog::parse(out.freeze(), hint).unwrap();
+        assert!(log.iter().zip(lifelike(9)).all(|(read, held)| {
+            (read.punch_state(), read.verify_mode()) == (held.punch_state, held.verify_mode)
+        }));
+        for layout in Layout::ALL {
+            assert_eq!(Layout::of_name(layout.name()), Some(*layout));
+        }
+    }
+
+    #[test]
+    fn twelve_bytes_before_records_of_twenty_two_are_passed_over() {
+        for announced in [0, 7, 30 * 22 + 9, 5000] {
+            let mut out = BytesMut::new();
+            out.put_u32_le(announced);
+            out.put_bytes(0, 8);
+            for record in lifelike(30) {
+                record.encode(Layout::Bytes22, &mut out);
+            }
+            let log = AttendanceLog::parse(out.freeze(), LogHint::default()).unwrap();
+            assert_eq!((log.len(), log.header_len()), (30, 12), "{announced}");
+        }
     }
 
     #[test]

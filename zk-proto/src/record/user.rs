@@ -1,6 +1,6 @@
 //! Users.
 
-use std::{fmt, ops::Range};
+use std::fmt;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use nom::{
@@ -12,10 +12,14 @@ use nom::{
 use super::attendance::split;
 use crate::{
     DecodeError,
-    wire::{Encoding, Name, UserId},
+    wire::{Name, UserId, cut_at_nul},
 };
 
 const WHAT: &str = "user list";
+/// The group of people whose record has none.
+const USUAL_GROUP: u8 = 1;
+/// Privilege byte of what lies between users on the AK3750 platform: slots of templates.
+const TEMPLATE_SLOT: u8 = 0x31;
 
 /// What a user may do at the terminal. Other values occur, so this stays a number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -50,26 +54,34 @@ pub enum UserLayout {
     Bytes72,
     /// 28 bytes, older ones.
     Bytes28,
+    /// 120 bytes, the `NGTeco` brand: first and last name in fields of their own.
+    Bytes120,
+    /// 16 bytes, firmware before 5.04: the id is the internal number.
+    Bytes16,
 }
 
 impl UserLayout {
     /// Every layout that is understood, the usual one first.
-    pub const ALL: &[Self] = &[Self::Bytes72, Self::Bytes28];
-    const WIDTHS: &[usize] = &[72, 28];
+    pub const ALL: &[Self] = &[Self::Bytes72, Self::Bytes28, Self::Bytes120, Self::Bytes16];
+    const WIDTHS: &[usize] = &[72, 28, 120, 16];
 
     /// Bytes per record.
     pub const fn width(self) -> usize {
         match self {
             Self::Bytes72 => 72,
             Self::Bytes28 => 28,
+            Self::Bytes120 => 120,
+            Self::Bytes16 => 16,
         }
     }
 
     /// Where the bytes lie that a [`User`] does not hold.
-    fn unmodelled(self) -> &'static [Range<usize>] {
+    fn unmodelled(self) -> &'static [(usize, usize)] {
         match self {
-            Self::Bytes72 => &[3..11, 40..48],
-            Self::Bytes28 => &[3..8, 20..21, 22..24],
+            Self::Bytes72 => &[(3, 11), (40, 48)],
+            Self::Bytes28 => &[(3, 8), (20, 21), (22, 24)],
+            Self::Bytes120 => &[(3, 35), (87, 96)],
+            Self::Bytes16 => &[(3, 8)],
         }
     }
 
@@ -106,6 +118,8 @@ impl User {
         let parsed = match layout {
             UserLayout::Bytes72 => user72(record),
             UserLayout::Bytes28 => user28(record),
+            UserLayout::Bytes120 => user120(record),
+            UserLayout::Bytes16 => user16(record),
         };
         parsed
             .map(|(_, user)| user)
@@ -137,10 +151,27 @@ impl User {
                 out.put_u8(self.group);
                 out.put_u16_le(0);
                 // Such firmware has numeric ids only.
-                let id = self.user_id.decode(Encoding::Utf8).parse().unwrap_or(0);
-                out.put_u32_le(id);
+                out.put_u32_le(self.user_id.to_number().unwrap_or(0));
+            }
+            UserLayout::Bytes120 => {
+                let (first, last) = halves(self.name.as_bytes());
+                out.put_bytes(0, 32);
+                put_field::<24>(first, out);
+                put_field::<24>(last, out);
+                out.put_u32_le(self.card);
+                out.put_bytes(0, 9);
+                put_field::<24>(self.user_id.as_bytes(), out);
+            }
+            UserLayout::Bytes16 => {
+                out.put_bytes(0, 5);
+                put_field::<8>(self.name.as_bytes(), out);
             }
         }
+    }
+
+    /// Whether this is a person, and not a free slot or one that holds a template.
+    fn is_somebody(&self) -> bool {
+        self.privilege.0 != TEMPLATE_SLOT && !(self.uid == 0 && self.user_id.is_empty())
     }
 
     fn is_plausible(&self) -> bool {
@@ -191,17 +222,68 @@ fn user28(input: &[u8]) -> IResult<&[u8], User> {
         .parse(input)?;
     let user = User {
         uid,
-        user_id: if id == 0 {
-            UserId::default()
-        } else {
-            id.to_string().as_str().into()
-        },
+        user_id: UserId::from_number(id),
         name: Name::from_field(name),
         privilege: Privilege(privilege),
         card,
         group,
     };
     Ok((rest, user))
+}
+
+fn user120(input: &[u8]) -> IResult<&[u8], User> {
+    let (rest, (uid, privilege, _unknown, first, last, card, _unknown_too, id)) = (
+        le_u16,
+        u8,
+        take(32_usize),
+        take(24_usize),
+        take(24_usize),
+        le_u32,
+        take(9_usize),
+        take(24_usize),
+    )
+        .parse(input)?;
+    let (first, last) = (cut_at_nul(first), cut_at_nul(last));
+    let between: &[u8] = if first.is_empty() || last.is_empty() {
+        b""
+    } else {
+        b" "
+    };
+    let user = User {
+        uid,
+        user_id: UserId::from_field(id),
+        name: Name::from_field(&[first, between, last].concat()),
+        privilege: Privilege(privilege),
+        card,
+        group: USUAL_GROUP,
+    };
+    Ok((rest, user))
+}
+
+fn user16(input: &[u8]) -> IResult<&[u8], User> {
+    let (rest, (uid, privilege, _password, name)) =
+        (le_u16, u8, take(5_usize), take(8_usize)).parse(input)?;
+    let user = User {
+        uid,
+        user_id: UserId::from_number(uid.into()),
+        name: Name::from_field(name),
+        privilege: Privilege(privilege),
+        card: 0,
+        group: USUAL_GROUP,
+    };
+    Ok((rest, user))
+}
+
+/// A name as first and last name: cut at a blank where both halves fit their fields, if there is
+/// one.
+fn halves(name: &[u8]) -> (&[u8], &[u8]) {
+    const FIELD: usize = 24;
+    let blanks = name.iter().enumerate().filter(|(_, byte)| **byte == b' ');
+    let cuts = blanks.filter_map(|(at, _)| Some((name.get(..at)?, name.get(at + 1..)?)));
+    let mut cuts = cuts.filter(|(first, last)| first.len() <= FIELD && last.len() <= FIELD);
+    cuts.next()
+        .or_else(|| name.split_at_checked(FIELD))
+        .unwrap_or((name, &[]))
 }
 
 fn put_field<const N: usize>(text: &[u8], out: &mut BytesMut) {
@@ -254,10 +336,9 @@ impl UserRecord {
     pub fn set(&mut self, user: &User) {
         let mut new = BytesMut::with_capacity(self.layout.width());
         user.encode(self.layout, &mut new);
-        for range in self.layout.unmodelled() {
-            if let (Some(to), Some(from)) =
-                (new.get_mut(range.clone()), self.raw.get(range.clone()))
-            {
+        for (start, end) in self.layout.unmodelled() {
+            let range = *start..*end;
+            if let (Some(to), Some(from)) = (new.get_mut(range.clone()), self.raw.get(range)) {
                 to.copy_from_slice(from);
             }
         }
@@ -304,7 +385,7 @@ impl UserList {
             raw: records.slice(index * layout.width()..(index + 1) * layout.width()),
             layout,
         });
-        Ok(whole.collect())
+        Ok(whole.filter(|record| record.user().is_somebody()).collect())
     }
 
     /// The records of a data set that is whole, and their shape.
@@ -367,6 +448,7 @@ impl UserList {
         let chunks = records.chunks_exact(layout.width());
         chunks
             .filter_map(|raw| User::parse(raw, layout).ok())
+            .filter(User::is_somebody)
             .collect()
     }
 }
@@ -386,12 +468,14 @@ fn detect(records: &[u8], count: Option<u32>) -> Option<UserLayout> {
     }
     let share = |layout: UserLayout| {
         let users = UserList::whole_records(records, layout);
-        let fit = users.iter().filter(|user| user.is_plausible()).count();
-        if users.is_empty() {
-            0
-        } else {
-            fit * 100 / users.len()
-        }
+        let mut slots: Vec<u16> = users
+            .iter()
+            .filter(|user| user.is_plausible())
+            .map(|user| user.uid)
+            .collect();
+        slots.sort_unstable();
+        slots.dedup();
+        (slots.len() * 100).checked_div(users.len()).unwrap_or(0)
     };
     let divides = |layout: &UserLayout| size.is_multiple_of(layout.width());
     let candidates = UserLayout::ALL.iter().copied();
@@ -411,7 +495,7 @@ mod tests {
         User {
             uid,
             user_id: uid.to_string().as_str().into(),
-            name: "Zoë".into(),
+            name: "Zoë O".into(),
             privilege: Privilege::ADMIN,
             card: 70_000,
             group: 1,
@@ -421,8 +505,19 @@ mod tests {
     #[test]
     fn users_survive_the_round_trip_in_every_layout() {
         // 18 × 28 = 7 × 72 = 504: the size alone cannot tell.
-        for (layout, count) in [(UserLayout::Bytes72, 7), (UserLayout::Bytes28, 18)] {
-            let users: Vec<User> = (1..=count).map(user).collect();
+        for (layout, count) in [
+            (UserLayout::Bytes72, 7),
+            (UserLayout::Bytes28, 18),
+            (UserLayout::Bytes120, 9),
+            (UserLayout::Bytes16, 30),
+            (UserLayout::Bytes16, 45),
+        ] {
+            let mut users: Vec<User> = (1..=count).map(user).collect();
+            if layout == UserLayout::Bytes16 {
+                for user in &mut users {
+                    user.card = 0;
+                }
+            }
             let mut data = BytesMut::new();
             UserList::encode(&users, layout, &mut data);
             assert_eq!(UserList::parse(&data.freeze(), None), Ok(users));

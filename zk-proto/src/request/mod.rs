@@ -1,24 +1,71 @@
 //! One type per command with its reply; no ordering. Each file holds both directions.
 
+/// Requests whose payload never changes and whose answer says only "done".
+macro_rules! plain {
+    ($($(#[$doc:meta])* $name:ident = $code:ident $(, $repeatable:ident)?;)*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+            pub struct $name;
+
+            impl Request for $name {
+                type Reply = ();
+                const CODE: Code = Code::$code;
+                $(const REPEATABLE: bool = plain!(@ $repeatable);)?
+
+                fn encode(&self, _: &mut BytesMut) {}
+
+                fn decode(&self, _: Answer) -> Result<(), DecodeError> {
+                    Ok(())
+                }
+            }
+        )*
+    };
+    (@ repeatable) => { true };
+}
+
+mod access;
 mod buffer;
 mod clock;
 mod connect;
 mod control;
 mod info;
+mod live;
+mod logs;
+mod messages;
 mod raw;
 mod sets;
+mod templates;
 mod users;
 
 use bytes::{Bytes, BytesMut};
 
 pub use self::{
+    access::{
+        ReadCombination, ReadGroup, ReadTimeZone, ReadUserGroup, ReadUserZones, ReadVerifyRule,
+        WriteCombination, WriteGroup, WriteTimeZone, WriteUserGroup, WriteUserZones,
+        WriteVerifyRule,
+    },
     buffer::{Announcement, DataSet, FreeBuffer, PrepareBuffer, Prepared, ReadBuffer, ReadSlice},
     clock::{ReadClock, SetClock},
     connect::{Auth, CommKey, Connect, DEFAULT_TICK, Exit},
-    control::{DisableDevice, EnableDevice, RefreshData},
+    control::{
+        BlinkClock, CancelCapture, ClearAccess, ClearAdmins, ClearAttendance, ClearData, ClearLcd,
+        ClearOperations, Clearable, Confirmed, DeviceState, DisableDevice, DoorState, EmptyMifare,
+        EnableDevice, PlayVoice, PowerOff, ReadDoor, ReadPinWidth, ReadState, RefreshData,
+        RefreshOptions, Restart, Sleep, Unlock, Wake, WriteLcd,
+    },
     info::{DeviceOption, ReadCounters, ReadOption, ReadVersion, WriteOption},
+    live::{StartEnroll, StartEnrollNumeric, StartVerify, Subscribe},
+    logs::{ReadAttendanceBetween, ReadAttendanceDirect, ReadOperations, ReadUsersDirect},
+    messages::{DeleteMessage, LinkMessage, ReadMessage, UnlinkMessage, WriteMessage},
     raw::Raw,
     sets::{ReadAttendance, ReadUserRecords, ReadUsers},
+    templates::{
+        BulkUpload, DeleteTemplate, DeleteTemplateOf, Finger, PrepareUpload, ReadFaces, ReadPhoto,
+        ReadTemplate, ReadTemplateBare, ReadTemplates, ReadUploadHash, SaveUploaded, StoreTemplate,
+        UploadPart, upload_hash,
+    },
     users::{DeleteUser, WriteUser},
 };
 use crate::{Code, DecodeError};

@@ -66,3 +66,11 @@ impl Request for DeleteUser {
         Ok(())
     }
 }
+
+/// The layout of user records that have a tag before each. 73 and 29 are multiples of one another
+/// only far beyond any upload, and the usual layout is tried first.
+pub(super) fn layout_of_tagged(size: usize) -> Option<UserLayout> {
+    [UserLayout::Bytes72, UserLayout::Bytes28]
+        .into_iter()
+        .find(|layout| size.is_multiple_of(layout.width() + 1))
+}

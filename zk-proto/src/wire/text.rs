@@ -55,6 +55,36 @@ impl<const N: usize> Text<N> {
     }
 }
 
+impl UserId {
+    /// The text of an id that firmware keeps as a number; empty for 0, which is no id.
+    pub fn from_number(number: u32) -> Self {
+        if number == 0 {
+            return Self::default();
+        }
+        let mut digits = [0; 10];
+        let mut rest = number;
+        let mut start = digits.len();
+        for digit in digits.iter_mut().rev() {
+            if rest == 0 {
+                break;
+            }
+            // The remainder is one digit.
+            *digit = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            start -= 1;
+        }
+        Self::from_field(digits.get(start..).unwrap_or(&[]))
+    }
+
+    /// The number, for firmware that keeps ids as numbers. Nothing but digits without a leading
+    /// zero is a number: `007` and `7` are two people.
+    pub fn to_number(&self) -> Option<u32> {
+        let text = std::str::from_utf8(self.as_bytes()).ok()?;
+        let number = text.parse().ok()?;
+        (Self::from_number(number) == *self).then_some(number)
+    }
+}
+
 impl<const N: usize> Default for Text<N> {
     fn default() -> Self {
         Self {
@@ -235,6 +265,19 @@ mod tests {
         );
         assert_eq!(cut_at_nul(b"full"), b"full");
         assert_eq!(Text::<4>::from_field(b"12345").as_bytes(), b"1234");
+    }
+
+    #[test]
+    fn an_id_is_a_number_only_if_it_reads_the_same_again() {
+        for number in [1, 9, 10, 4_822_257, u32::MAX] {
+            let id = UserId::from_number(number);
+            assert_eq!(id.to_string(), number.to_string());
+            assert_eq!(id.to_number(), Some(number));
+        }
+        assert!(UserId::from_number(0).is_empty());
+        for text in ["", "007", "+7", "7a", "4294967296", "0"] {
+            assert_eq!(UserId::from(text).to_number(), None, "{text}");
+        }
     }
 
     #[test]
