@@ -1,5 +1,6 @@
 //! When, never what: due rows, cron texts, and one task per job at a time.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use croner::Cron;
@@ -12,6 +13,26 @@ use crate::zone;
 
 /// Looks at the due rows at least this often, so that a schedule changed elsewhere is noticed.
 const LOOK_AGAIN: i64 = 15;
+
+/// What can be due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Job {
+    Poll,
+    Process,
+    Sync,
+}
+
+impl Job {
+    const ALL: [Self; 3] = [Self::Poll, Self::Process, Self::Sync];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Poll => "poll",
+            Self::Process => "process",
+            Self::Sync => "sync",
+        }
+    }
+}
 
 /// The first time after `now` (Unix seconds) that matches a cron text in a zone.
 ///
@@ -34,23 +55,66 @@ pub async fn install(app: &App) -> anyhow::Result<()> {
     let now = app.clock.now();
     let zone = &app.config.timezone.0;
     let schedule = &app.config.schedule;
-    for (name, cron) in [
-        ("poll", &schedule.poll),
-        ("process", &schedule.process),
-        ("sync", &schedule.sync),
+    let known = app.store.schedules().await?;
+    for (job, cron) in [
+        (Job::Poll, &schedule.poll),
+        (Job::Process, &schedule.process),
+        (Job::Sync, &schedule.sync),
     ] {
-        let next = next_due(&cron.0, &app.zone, now).unwrap_or(now + 3600);
-        app.store.set_schedule(name, &cron.0, zone, next).await?;
+        // A new bridge begins at once: nobody wants to wait a quarter of an hour for the first reading.
+        let next = if known.iter().any(|row| row.name == job.name()) {
+            next_due(&cron.0, &app.zone, now).unwrap_or(now + 3600)
+        } else {
+            now
+        };
+        app.store
+            .set_schedule(job.name(), &cron.0, zone, next)
+            .await?;
     }
     Ok(())
 }
 
+/// The jobs under way in this process. A job that falls due while it still runs is passed over, not queued.
+#[derive(Default)]
+struct Running {
+    tasks: tokio::task::JoinSet<Job>,
+    jobs: BTreeSet<Job>,
+}
+
+impl Running {
+    fn start(&mut self, app: &App, job: Job, stop: &Stop) {
+        if self.jobs.insert(job) {
+            let (app, stop) = (app.clone(), stop.clone());
+            self.tasks.spawn(async move {
+                run_job(&app, job, stop).await;
+                job
+            });
+        }
+    }
+
+    fn sweep(&mut self) {
+        while let Some(ended) = self.tasks.try_join_next() {
+            match ended {
+                Ok(job) => {
+                    self.jobs.remove(&job);
+                }
+                Err(error) => {
+                    tracing::error!(%error, "a job broke off");
+                    // Which one it was is not told; leases keep the others safe from a second start.
+                    self.jobs.clear();
+                }
+            }
+        }
+    }
+}
+
 /// Runs jobs as their rows fall due, until asked to stop.
 pub async fn run(app: App, mut stop: Stop) {
-    let mut tasks = tokio::task::JoinSet::new();
+    let mut running = Running::default();
     while !stop.is_requested() {
+        running.sweep();
         let now = app.clock.now();
-        let wait = match turn(&app, now, &mut tasks, &stop).await {
+        let wait = match turn(&app, now, &mut running, &stop).await {
             Ok(next) => (next - now).clamp(1, LOOK_AGAIN),
             Err(error) => {
                 tracing::error!(
@@ -60,22 +124,16 @@ pub async fn run(app: App, mut stop: Stop) {
                 LOOK_AGAIN
             }
         };
-        while tasks.try_join_next().is_some() {}
         tokio::select! {
             () = tokio::time::sleep(Duration::from_secs(u64::try_from(wait).unwrap_or(1))) => {}
             () = stop.requested() => {}
         }
     }
-    while tasks.join_next().await.is_some() {}
+    while running.tasks.join_next().await.is_some() {}
 }
 
 /// Starts what is due; returns when to look again.
-async fn turn(
-    app: &App,
-    now: i64,
-    tasks: &mut tokio::task::JoinSet<()>,
-    stop: &Stop,
-) -> anyhow::Result<i64> {
+async fn turn(app: &App, now: i64, running: &mut Running, stop: &Stop) -> anyhow::Result<i64> {
     let mut next = now + LOOK_AGAIN;
     for row in app
         .store
@@ -84,6 +142,9 @@ async fn turn(
         .into_iter()
         .filter(|row| row.enabled)
     {
+        let Some(job) = Job::ALL.into_iter().find(|job| job.name() == row.name) else {
+            continue;
+        };
         if row.next_due > now {
             next = next.min(row.next_due);
             continue;
@@ -94,33 +155,33 @@ async fn turn(
         };
         next = next.min(due);
         if app.store.advance(&row.name, row.next_due, due).await? {
-            let (app, stop) = (app.clone(), stop.clone());
-            tasks.spawn(async move { run_job(&app, &row.name, stop).await });
+            running.start(app, job, stop);
         }
     }
-    if let Some(retry) = app.store.next_retry(jobs::sync::TARGET).await? {
-        if retry <= now && !jobs::sync::is_paused(app, now).await? {
-            let (app, stop) = (app.clone(), stop.clone());
-            tasks.spawn(async move { run_job(&app, "sync", stop).await });
+    let deliverable = jobs::sync::is_configured(app) && !jobs::sync::is_paused(app, now).await?;
+    let retry = app.store.next_retry(jobs::sync::TARGET).await?;
+    if let Some(retry) = retry.filter(|_| deliverable) {
+        if retry <= now {
+            running.start(app, Job::Sync, stop);
         }
         next = next.min(retry.max(now + 5));
     }
     Ok(next)
 }
 
-/// Runs one job by name, with its history.
-pub async fn run_job(app: &App, name: &str, stop: Stop) {
+/// Runs one job, with its history.
+async fn run_job(app: &App, job: Job, stop: Stop) {
     let report = async {
         let id = app
             .store
-            .begin_run(name, &app.node, app.clock.now())
+            .begin_run(job.name(), &app.node, app.clock.now())
             .await?;
-        let result = match name {
-            "poll" => poll_and_process(app, stop).await,
-            "process" => jobs::process::run(app, &jobs::process::Options::default())
+        let result = match job {
+            Job::Poll => poll_and_process(app, stop).await,
+            Job::Process => jobs::process::run(app, &jobs::process::Options::default())
                 .await
                 .map(|report| to_json(&report)),
-            "sync" => jobs::sync::run(
+            Job::Sync => jobs::sync::run(
                 app,
                 &jobs::sync::Options {
                     stop: Some(stop),
@@ -129,7 +190,6 @@ pub async fn run_job(app: &App, name: &str, stop: Stop) {
             )
             .await
             .map(|report| to_json(&report)),
-            other => Err(anyhow::anyhow!("there is no job {other}")),
         };
         let (outcome, text) = match &result {
             Ok(report) => ("ok", report.clone()),
@@ -142,7 +202,7 @@ pub async fn run_job(app: &App, name: &str, stop: Stop) {
     };
     if let Err(error) = report.await {
         tracing::error!(
-            job = name,
+            job = job.name(),
             error = format!("{error:#}"),
             "the job failed; it runs again when it is next due"
         );
