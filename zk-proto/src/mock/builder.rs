@@ -13,6 +13,7 @@ use super::{
     MockDevice,
     data::generate,
     device::Terminal,
+    extras::Extras,
     fault::{Fault, Faults},
     world::World,
 };
@@ -61,7 +62,14 @@ pub(super) struct Config {
     pub(super) inline_limit: usize,
     pub(super) checksum: ChecksumPolicy,
     pub(super) clock: Clock,
-    pub(super) attendance_width: usize,
+    pub(super) attendance_layout: Layout,
+    /// Bytes of filling behind each record.
+    pub(super) filling: usize,
+    pub(super) wide_header: bool,
+    pub(super) template_slots: bool,
+    pub(super) event_width: usize,
+    /// Oldest records go when the log is full.
+    pub(super) ring: bool,
     pub(super) user_layout: UserLayout,
     pub(super) sizes_width: usize,
     pub(super) users_max: u32,
@@ -82,6 +90,8 @@ pub struct Builder {
     pub(super) pace: Option<Duration>,
     pub(super) one_client: bool,
     user_width: usize,
+    attendance_width: usize,
+    extras: Extras,
 }
 
 impl Default for Builder {
@@ -112,7 +122,12 @@ impl Default for Builder {
                 inline_limit: 1024,
                 checksum: ChecksumPolicy::Strict,
                 clock: Clock::System,
-                attendance_width: Layout::Bytes40.width(),
+                attendance_layout: Layout::Bytes40,
+                filling: 0,
+                wide_header: false,
+                template_slots: false,
+                event_width: 32,
+                ring: false,
                 user_layout: UserLayout::Bytes72,
                 sizes_width: 92,
                 users_max: 10_000,
@@ -127,6 +142,8 @@ impl Default for Builder {
             pace: None,
             one_client: false,
             user_width: UserLayout::Bytes72.width(),
+            attendance_width: Layout::Bytes40.width(),
+            extras: Extras::default(),
         }
     }
 }
@@ -239,13 +256,53 @@ impl Builder {
         self
     }
 
-    /// Bytes per attendance record: 40, or more for a shape that no client knows.
+    /// Bytes per attendance record: 8, 16, 22, 40 or 49, or more than 40 for a shape that no
+    /// client knows.
     pub fn attendance_width(mut self, bytes: usize) -> Self {
-        self.config.attendance_width = bytes;
+        let known = Layout::of_width(bytes);
+        self.config.attendance_layout = known.unwrap_or(Layout::Bytes40);
+        self.attendance_width = bytes;
         self
     }
 
-    /// Bytes per user record: 72 or 28.
+    /// The shape of attendance records.
+    pub fn attendance_layout(mut self, layout: Layout) -> Self {
+        self.config.attendance_layout = layout;
+        self.attendance_width = layout.width();
+        self
+    }
+
+    /// Puts twelve bytes before the records instead of their total, as the AK3750 platform does.
+    pub fn wide_header(mut self, wide: bool) -> Self {
+        self.config.wide_header = wide;
+        self
+    }
+
+    /// Puts slots of templates between the users, as the AK3750 platform does.
+    pub fn template_slots(mut self, slots: bool) -> Self {
+        self.config.template_slots = slots;
+        self
+    }
+
+    /// Bytes of the event that tells a punch: 10, 12, 14, 32, 36, 37 or 52.
+    pub fn event_width(mut self, bytes: usize) -> Self {
+        self.config.event_width = bytes;
+        self
+    }
+
+    /// Whether the oldest records go when the log is full ([`capacity`](Self::capacity)).
+    pub fn ring(mut self, ring: bool) -> Self {
+        self.config.ring = ring;
+        self
+    }
+
+    /// Templates, operations, messages, access settings and the door.
+    pub fn extras(mut self, extras: Extras) -> Self {
+        self.extras = extras;
+        self
+    }
+
+    /// Bytes per user record: 72, 28, 120 or 16.
     pub fn user_width(mut self, bytes: usize) -> Self {
         self.user_width = bytes;
         self
@@ -291,10 +348,12 @@ impl Builder {
         let mut config = self.config;
         config.user_layout = UserLayout::of_width(self.user_width)
             .ok_or_else(|| refuse("user records", self.user_width))?;
-        if config.attendance_width < Layout::Bytes40.width() {
-            return Err(refuse("attendance records", config.attendance_width));
-        }
-        let world = World::new(config, self.users, self.records, self.options, self.faults);
+        config.filling = self
+            .attendance_width
+            .checked_sub(config.attendance_layout.width())
+            .ok_or_else(|| refuse("attendance records", self.attendance_width))?;
+        let mut world = World::new(config, self.users, self.records, self.options, self.faults);
+        world.extras = self.extras;
         Ok(Terminal::new(world))
     }
 

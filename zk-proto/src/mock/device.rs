@@ -7,17 +7,18 @@ use chrono::{NaiveDateTime, TimeDelta};
 
 use super::{
     builder::{ChecksumPolicy, Clock},
-    fault::{Fault, Kind},
+    extras,
+    fault::{Fault, Faults, Kind},
     world::{MockStats, Received, Snapshot, World},
 };
 use crate::{
     Code,
-    record::{Attendance, EventCode},
+    record::{Attendance, Event, EventCode, EventMask, LivePunch, Puncher},
     request::{
-        Announcement, Auth, DataSet, DeleteUser, DeviceOption, Prepared, ReadBuffer, ReadClock,
-        ReadVersion, SetClock, WriteUser,
+        Announcement, Auth, Clearable, DataSet, DeleteUser, DeviceOption, Prepared, ReadBuffer,
+        ReadClock, ReadVersion, SetClock, Subscribe, WriteUser,
     },
-    wire::{PackedTime, Packet, Transport, encode_packet},
+    wire::{MAX_REPLY_ID, PackedTime, Packet, Transport, encode_packet},
 };
 
 /// A terminal in memory.
@@ -37,8 +38,10 @@ pub struct Conversation {
     session: u16,
     connected: bool,
     prepared: Option<Bytes>,
-    /// Mask of the events the client wants.
-    events: u16,
+    /// An upload under way: bytes announced, and those that came.
+    pub(super) upload: Option<(u32, BytesMut)>,
+    /// The events the client wants.
+    events: EventMask,
 }
 
 /// What a terminal does about a packet.
@@ -50,6 +53,22 @@ pub struct Reaction {
     pub delay: Duration,
     /// Whether to close the connection afterwards.
     pub close: bool,
+    /// Whether to reset it instead.
+    pub reset: bool,
+    /// How to cut the frames into writes.
+    pub cut: Cut,
+}
+
+/// How a terminal cuts its frames into writes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Cut {
+    /// As it is set up.
+    #[default]
+    Usual,
+    /// A byte at a time.
+    EveryByte,
+    /// All at once.
+    Together,
 }
 
 /// One packet to send.
@@ -76,7 +95,8 @@ impl Terminal {
             session: 0,
             connected: false,
             prepared: None,
-            events: 0,
+            upload: None,
+            events: EventMask::NONE,
         }
     }
 
@@ -109,16 +129,49 @@ impl Terminal {
         if !checksum_valid && self.world.config.checksum == ChecksumPolicy::Strict {
             return Reaction::default();
         }
+        let grown = self.world.faults.take(code, |kind| match kind {
+            Kind::Grow(records) => Some(records.clone()),
+            _ => None,
+        });
+        for record in grown.into_iter().flatten() {
+            self.world.add_record(record);
+        }
         let replies = self.answer(client, &packet, now);
         self.spoil(client, code, packet.header.reply_id, replies)
     }
 
     /// The event a punch makes, for clients that want it, as a frame.
     pub fn attendance_event(&self, client: &Conversation, record: &Attendance) -> Option<Bytes> {
-        let wanted = client.connected && client.events & EventCode::ATTENDANCE.0 != 0;
-        let payload = event_payload(record);
-        let code = Code::REG_EVENT;
-        wanted.then(|| frame(client.transport, code, EventCode::ATTENDANCE.0, 0, &payload))
+        self.event(client, &self.punched(record))
+    }
+
+    /// An event for a client that wants its kind, as a frame.
+    pub fn event(&self, client: &Conversation, event: &Event) -> Option<Bytes> {
+        let wanted = client.connected && client.events.contains(event.code);
+        let (code, kind) = (Code::REG_EVENT, event.code.0);
+        wanted.then(|| frame(client.transport, code, kind, 0, &event.payload))
+    }
+
+    /// The event a punch makes.
+    pub(super) fn punched(&self, record: &Attendance) -> Event {
+        let width = self.world.config.event_width;
+        let who = match width {
+            10 | 14 => Puncher::Uid(record.uid),
+            _ => Puncher::UserId(record.user_id),
+        };
+        let mut payload = BytesMut::new();
+        LivePunch {
+            who,
+            verify_mode: record.verify_mode,
+            punch_state: record.punch_state,
+            time: record.time,
+            extra: Bytes::new(),
+        }
+        .encode(width, &mut payload);
+        Event {
+            code: EventCode::ATTENDANCE,
+            payload: payload.freeze(),
+        }
     }
 
     /// Adds a record to the log.
@@ -177,6 +230,14 @@ impl Terminal {
                 self.stream(&data)
             }
             Code::USERTEMP_RRQ if packet.payload == [5] => self.stream(&self.world.user_data()),
+            Code::GET_USERTEMP | Code::USERTEMP_RRQ => {
+                let with_flag = packet.header.code == Code::GET_USERTEMP;
+                match extras::template(&self.world, packet.payload, with_flag) {
+                    Some(data) => self.stream(&data),
+                    None => one(Code::ERR_4993, client.session),
+                }
+            }
+            Code::FACE_RRQ | Code::PHOTO_BY_NAME => one(Code::ERR_4985, client.session),
             _ => self.simple(client, packet, now),
         }
     }
@@ -191,18 +252,29 @@ impl Terminal {
         let (code, payload) = (packet.header.code, packet.payload);
         let mut out = BytesMut::new();
         let mut answer = Code::ACK_OK;
+        if let Some(answered) = extras::answer(&mut self.world, client, code, payload) {
+            let (answer, out) = match answered {
+                Ok(out) => (Code::ACK_OK, out),
+                Err(refusal) => (refusal, BytesMut::new()),
+            };
+            return vec![Reply {
+                code: answer,
+                session: client.session,
+                payload: out.freeze(),
+            }];
+        }
         match code {
             Code::EXIT => {
                 client.connected = false;
                 client.prepared = None;
             }
-            Code::FREE_DATA => client.prepared = None,
+            Code::FREE_DATA => {
+                client.prepared = None;
+                client.upload = None;
+            }
             Code::DISABLEDEVICE => self.world.disabled = true,
             Code::ENABLEDEVICE => self.world.disabled = false,
-            Code::REG_EVENT => {
-                let mask = payload.first_chunk().copied().unwrap_or_default();
-                client.events = u16::from_le_bytes(mask);
-            }
+            Code::REG_EVENT => client.events = Subscribe::parse(payload).0,
             Code::GET_FREE_SIZES => {
                 let lie = self.world.faults.take(code, |kind| match kind {
                     Kind::WrongCounters(count) => Some(*count),
@@ -239,31 +311,24 @@ impl Terminal {
                 _ => answer = Code::ACK_ERROR,
             },
             Code::CLEAR_ATTLOG => self.clear_log(),
-            Code::CLEAR_DATA => match payload.first() {
-                None => {
-                    self.clear_log();
-                    self.world.clear_users();
-                }
-                Some(1) => self.clear_log(),
-                Some(5) => self.world.clear_users(),
-                Some(_) => {}
+            Code::CLEAR_DATA => match Clearable::parse(payload) {
+                Ok(what) => self.clear(what),
+                Err(_) => answer = Code::ACK_ERROR,
             },
             Code::GET_PINWIDTH => out.extend_from_slice(&[9]),
-            Code::DOORSTATE_RRQ => out.extend_from_slice(&[0]),
             Code::STATE_RRQ => return one(Code::ACK_OK, 0),
             Code::REFRESHDATA
             | Code::REFRESHOPTION
             | Code::RESTART
             | Code::POWEROFF
-            | Code::TESTVOICE
-            | Code::UNLOCK
             | Code::ENABLE_CLOCK
             | Code::STARTVERIFY
             | Code::CANCELCAPTURE
-            | Code::WRITE_LCD
-            | Code::CLEAR_LCD
-            | Code::CLEAR_OPLOG
-            | Code::CLEAR_ADMIN
+            | Code::STARTENROLL
+            | Code::SLEEP
+            | Code::RESUME
+            | Code::CLEAR_ACC
+            | Code::EMPTY_MIFARE
             // Some clients send this after an option they could not read.
             | Code::ACK_ERROR => {}
             _ => answer = Code::ACK_UNKNOWN,
@@ -273,6 +338,20 @@ impl Terminal {
             session: client.session,
             payload: out.freeze(),
         }]
+    }
+
+    fn clear(&mut self, what: Clearable) {
+        match what {
+            Clearable::Attendance => self.clear_log(),
+            Clearable::Templates => self.world.extras.templates.clear(),
+            Clearable::Operations => self.world.extras.operations.clear(),
+            Clearable::Users => self.world.clear_users(),
+            Clearable::All => {
+                self.clear_log();
+                self.world.clear_users();
+                self.world.extras.operations.clear();
+            }
+        }
     }
 
     fn refusal(&mut self, command: Code) -> Option<Code> {
@@ -317,13 +396,29 @@ impl Terminal {
                 command: Code::ATTLOG_RRQ,
                 ..
             }) => self.log(),
+            Ok(DataSet::TEMPLATES) => self.world.template_data(),
+            Ok(DataSet::OPERATIONS) => self.world.operation_data(),
+            Ok(DataSet {
+                command: Code::ATTLOG_BY_TIME,
+                argument,
+                extra,
+            }) => self
+                .world
+                .log_between(PackedTime(argument), PackedTime(extra)),
             // Kinds of data this terminal has none of.
             Ok(DataSet {
-                command: Code::DB_RRQ | Code::OPLOG_RRQ,
+                command: Code::DB_RRQ,
                 ..
             }) => Bytes::from_static(&[0; 4]),
             Ok(_) | Err(_) => return one(Code::ACK_ERROR, client.session),
         };
+        if self
+            .world
+            .faults
+            .hit(Code::PREPARE_BUFFER, &Kind::SendAtOnce)
+        {
+            return self.stream(&data);
+        }
         if data.len() <= self.world.config.inline_limit {
             return vec![Reply {
                 code: Code::DATA,
@@ -433,6 +528,15 @@ impl Terminal {
         if replies.is_empty() || faults.hit(command, &Kind::Silence) {
             return reaction;
         }
+        reaction.reset = faults.hit(command, &Kind::Reset);
+        if reaction.reset {
+            return reaction;
+        }
+        if faults.hit(command, &Kind::Split) {
+            reaction.cut = Cut::EveryByte;
+        } else if faults.hit(command, &Kind::Coalesce) {
+            reaction.cut = Cut::Together;
+        }
         let instead = faults.take(command, |kind| match kind {
             Kind::Garbage => Some(&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..]),
             Kind::AbsurdLength => Some(b"\x50\x50\x82\x7d\xf0\xff\xff\xff\xd0\x07\0\0\0\0\0\0"),
@@ -445,7 +549,26 @@ impl Terminal {
         }
         let corrupt = faults.hit(command, &Kind::CorruptChecksum);
         let twice = faults.hit(command, &Kind::DuplicateReplies);
-        for reply in replies {
+        let replies = rearranged(faults, command, replies);
+        let mut reply_id = reply_id;
+        if faults.hit(command, &Kind::Stale) {
+            let old = reply_id.checked_sub(1).unwrap_or(MAX_REPLY_ID);
+            let payload = b"nobody waits for this";
+            reaction
+                .frames
+                .push(frame(client.transport, Code::ACK_OK, 1, old, payload));
+        }
+        if faults.hit(command, &Kind::WrongNumber) {
+            reply_id = reply_id.wrapping_add(7_777);
+        }
+        let event_inside = faults.hit(command, &Kind::EventInside);
+        for (index, reply) in replies.into_iter().enumerate() {
+            if event_inside && index == 1 {
+                let (code, kind) = (Code::REG_EVENT, EventCode::FINGER.0);
+                reaction
+                    .frames
+                    .push(frame(client.transport, code, kind, 0, &[]));
+            }
             if faults
                 .take(command, |kind| {
                     (*kind == Kind::DropReply(reply.code)).then_some(())
@@ -484,6 +607,46 @@ impl Terminal {
     }
 }
 
+/// The same answer with the faults that concern its packets.
+fn rearranged(faults: &mut Faults, command: Code, mut replies: Vec<Reply>) -> Vec<Reply> {
+    let is_transfer = replies.len() > 2;
+    if is_transfer && faults.hit(command, &Kind::NoAnnouncement) {
+        let data: Vec<Bytes> = replies
+            .iter()
+            .filter(|reply| reply.code == Code::DATA)
+            .map(|reply| reply.payload.clone())
+            .collect();
+        return vec![Reply {
+            code: Code::DATA,
+            session: 0,
+            payload: data.concat().into(),
+        }];
+    }
+    if is_transfer && faults.hit(command, &Kind::EarlyAck) {
+        // Behind the announcement.
+        if let Some(last) = replies.pop() {
+            replies.insert(1, last);
+        }
+    }
+    if faults.hit(command, &Kind::Reorder) {
+        for pair in replies.chunks_mut(2) {
+            pair.reverse();
+        }
+    }
+    if faults.hit(command, &Kind::StrayByte)
+        && let Some(last) = replies.last_mut()
+    {
+        last.payload = [&last.payload[..], &[0x5a]].concat().into();
+    }
+    if faults.hit(command, &Kind::GarbageOptions) {
+        for reply in &mut replies {
+            reply.code = Code::ACK_OK;
+            reply.payload = Bytes::from_static(b"~SerialNumber==\xff\xfe\x01\0junk behind it");
+        }
+    }
+    replies
+}
+
 fn one(code: Code, session: u16) -> Vec<Reply> {
     vec![Reply {
         code,
@@ -509,18 +672,4 @@ fn corrupted(bytes: &[u8], transport: Transport) -> Bytes {
         *byte ^= 1;
     }
     bytes.freeze()
-}
-
-/// The layout of 32 bytes: id, verify mode, punch state, six bytes of time.
-fn event_payload(record: &Attendance) -> Bytes {
-    let mut id = [0; 24];
-    for (to, from) in id.iter_mut().zip(record.user_id.as_bytes()) {
-        *to = *from;
-    }
-    let time = record.time.fields();
-    let mut out = BytesMut::from(&id[..]);
-    let year = u8::try_from(time.year - 2000).unwrap_or(0);
-    out.extend_from_slice(&[record.verify_mode.0, record.punch_state.0, year]);
-    out.extend_from_slice(&[time.month, time.day, time.hour, time.minute, time.second]);
-    out.freeze()
 }

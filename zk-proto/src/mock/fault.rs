@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::Code;
+use crate::{Code, record::Attendance};
 
 /// Something that goes wrong, always or a number of times.
 ///
@@ -39,6 +39,19 @@ pub(super) enum Kind {
     RefuseSlices,
     IgnoreOffsets,
     ForgetDeletes,
+    Split,
+    Coalesce,
+    Reorder,
+    WrongNumber,
+    Stale,
+    EventInside,
+    GarbageOptions,
+    Reset,
+    EarlyAck,
+    NoAnnouncement,
+    SendAtOnce,
+    StrayByte,
+    Grow(Vec<Attendance>),
     Delay(Duration),
     Reject(Code),
 }
@@ -112,6 +125,71 @@ impl Fault {
     /// Deleting a user is acknowledged and not done.
     pub fn forget_deletes() -> Self {
         Self::new(Kind::ForgetDeletes).on(Code::DELETE_USER)
+    }
+
+    /// Every byte of the answer is sent in a write of its own (TCP).
+    pub fn split() -> Self {
+        Self::new(Kind::Split)
+    }
+
+    /// All frames of the answer are sent in one write, also where the terminal is paced (TCP).
+    pub fn coalesce() -> Self {
+        Self::new(Kind::Coalesce)
+    }
+
+    /// Neighbouring packets of the answer change places.
+    pub fn reorder() -> Self {
+        Self::new(Kind::Reorder)
+    }
+
+    /// The answer has the number of no request.
+    pub fn wrong_number() -> Self {
+        Self::new(Kind::WrongNumber)
+    }
+
+    /// Before the answer comes one to the request before, which nobody waits for any more.
+    pub fn stale_reply() -> Self {
+        Self::new(Kind::Stale)
+    }
+
+    /// An event comes between the packets of the answer.
+    pub fn event_inside() -> Self {
+        Self::new(Kind::EventInside)
+    }
+
+    /// Options are answered with bytes that are no text.
+    pub fn garbage_options() -> Self {
+        Self::new(Kind::GarbageOptions).on(Code::OPTIONS_RRQ)
+    }
+
+    /// The connection is reset instead of an answer (TCP); over UDP there is silence.
+    pub fn reset() -> Self {
+        Self::new(Kind::Reset)
+    }
+
+    /// The acknowledgement of a transfer comes before its data.
+    pub fn early_acknowledgement() -> Self {
+        Self::new(Kind::EarlyAck)
+    }
+
+    /// A chunk comes as one data packet, without announcement and acknowledgement.
+    pub fn no_announcement() -> Self {
+        Self::new(Kind::NoAnnouncement)
+    }
+
+    /// The data set is sent at once instead of being prepared.
+    pub fn send_at_once() -> Self {
+        Self::new(Kind::SendAtOnce).on(Code::PREPARE_BUFFER)
+    }
+
+    /// A byte nobody expects stands behind the payload.
+    pub fn stray_byte() -> Self {
+        Self::new(Kind::StrayByte)
+    }
+
+    /// Somebody punches just before the answer.
+    pub fn grow(records: Vec<Attendance>) -> Self {
+        Self::new(Kind::Grow(records))
     }
 
     /// The answer comes late.

@@ -4,18 +4,23 @@
 //! per test, made in the test that uses it: port 0 is the default, and dropping the handle stops
 //! the server.
 
+mod asked;
 mod builder;
 mod data;
 mod device;
+mod extras;
 mod fault;
+mod profile;
 mod server;
 mod world;
 
 pub use self::{
     builder::{Builder, ChecksumPolicy, Clock, Serve},
     data::generate,
-    device::{Conversation, Reaction, Terminal},
+    device::{Conversation, Cut, Reaction, Terminal},
+    extras::Extras,
     fault::Fault,
+    profile::Profile,
     server::MockDevice,
     world::{MockStats, Received, Snapshot},
 };

@@ -19,12 +19,12 @@ use tokio::{
 };
 
 use super::{
-    Builder, Conversation, Fault, MockStats, Reaction, Received, Serve, Snapshot, Terminal,
+    Builder, Conversation, Cut, Fault, MockStats, Reaction, Received, Serve, Snapshot, Terminal,
     fault::Kind,
 };
 use crate::{
     Code,
-    record::Attendance,
+    record::{Attendance, Event},
     wire::{Framer, Transport},
 };
 
@@ -42,7 +42,7 @@ pub struct MockDevice {
 #[derive(Debug)]
 struct Shared {
     terminal: Mutex<Terminal>,
-    punches: broadcast::Sender<Attendance>,
+    events: broadcast::Sender<Event>,
     /// Number of the newest connection, for terminals that serve one client.
     newest: watch::Sender<u64>,
     pace: Option<Duration>,
@@ -69,7 +69,7 @@ impl MockDevice {
         let (pace, one_client) = (builder.pace, builder.one_client);
         let shared = Arc::new(Shared {
             terminal: Mutex::new(builder.build()?),
-            punches: broadcast::Sender::new(1024),
+            events: broadcast::Sender::new(1024),
             newest: watch::Sender::new(0),
             pace,
             one_client,
@@ -116,9 +116,28 @@ impl MockDevice {
 
     /// Adds a record to the log; clients that listen for events hear of it.
     pub fn punch(&self, record: Attendance) {
-        self.shared.terminal().punch(record);
+        let event = {
+            let mut terminal = self.shared.terminal();
+            terminal.punch(record);
+            terminal.punched(&record)
+        };
+        self.emit(event);
+    }
+
+    /// Tells an event to the clients that want its kind.
+    pub fn emit(&self, event: Event) {
         // Nobody listens, perhaps.
-        let _ = self.shared.punches.send(record);
+        let _ = self.shared.events.send(event);
+    }
+
+    /// Opens or shuts the door.
+    pub fn set_door(&self, open: bool) {
+        self.shared.terminal().world.extras.door_open = open;
+    }
+
+    /// Ends every TCP connection without a word, as a restart does.
+    pub fn drop_connections(&self) {
+        self.shared.newest.send_replace(u64::MAX);
     }
 
     /// Replaces the log.
@@ -215,7 +234,7 @@ async fn serve_stream(stream: TcpStream, peer: SocketAddr, number: u64, shared: 
     };
     let replaced = async {
         let result = newest
-            .wait_for(|newest| shared.one_client && *newest > number)
+            .wait_for(|newest| *newest == u64::MAX || shared.one_client && *newest > number)
             .await;
         drop(result);
     };
@@ -231,7 +250,7 @@ struct Connection {
     client: Conversation,
     framer: Framer,
     shared: Arc<Shared>,
-    punches: broadcast::Receiver<Attendance>,
+    events: broadcast::Receiver<Event>,
     /// Bytes that may still be sent before the connection is dropped.
     budget: Option<u64>,
 }
@@ -239,14 +258,14 @@ struct Connection {
 impl Connection {
     fn new(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>) -> Self {
         let client = shared.terminal().conversation_with(Transport::Tcp, peer);
-        let punches = shared.punches.subscribe();
+        let events = shared.events.subscribe();
         let framer = Framer::new(Transport::Tcp);
         Self {
             stream,
             client,
             framer,
             shared,
-            punches,
+            events,
             budget: None,
         }
     }
@@ -265,8 +284,8 @@ impl Connection {
                         self.send(reaction).await?;
                     }
                 }
-                Ok(punch) = self.punches.recv() => {
-                    let event = self.shared.terminal().attendance_event(&self.client, &punch);
+                Ok(event) = self.events.recv() => {
+                    let event = self.shared.terminal().event(&self.client, &event);
                     let frames = event.into_iter().collect();
                     self.send(Reaction { frames, ..Reaction::default() }).await?;
                 }
@@ -290,7 +309,16 @@ impl Connection {
 
     async fn send(&mut self, reaction: Reaction) -> io::Result<()> {
         sleep_if(reaction.delay).await;
-        if self.shared.pace.is_some() {
+        if reaction.reset {
+            self.stream.set_zero_linger()?;
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        if reaction.cut == Cut::EveryByte {
+            for byte in reaction.frames.concat().chunks(1) {
+                self.write(byte).await?;
+                tokio::task::yield_now().await;
+            }
+        } else if self.shared.pace.is_some() && reaction.cut == Cut::Usual {
             for frame in &reaction.frames {
                 self.write(frame).await?;
                 sleep_if(self.shared.pace.unwrap_or_default()).await;
@@ -342,7 +370,7 @@ impl Connection {
 
 async fn datagrams(socket: UdpSocket, shared: Arc<Shared>) {
     let mut clients: HashMap<SocketAddr, Conversation> = HashMap::new();
-    let mut punches = shared.punches.subscribe();
+    let mut events = shared.events.subscribe();
     let mut buffer = vec![0; 64 << 10];
     loop {
         tokio::select! {
@@ -364,9 +392,9 @@ async fn datagrams(socket: UdpSocket, shared: Arc<Shared>) {
                     sleep_if(shared.pace.unwrap_or_default()).await;
                 }
             }
-            Ok(punch) = punches.recv() => {
+            Ok(event) = events.recv() => {
                 for (peer, client) in &clients {
-                    let event = shared.terminal().attendance_event(client, &punch);
+                    let event = shared.terminal().event(client, &event);
                     if let Some(event) = event {
                         // As lost as any datagram.
                         let _ = socket.send_to(&event, *peer).await;

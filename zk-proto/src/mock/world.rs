@@ -4,11 +4,13 @@ use std::{collections::BTreeMap, net::SocketAddr};
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::{builder::Config, fault::Faults};
+use super::{builder::Config, extras::Extras, fault::Faults};
 use crate::{
     Code,
-    record::{Attendance, AttendanceLog, Counters, Layout, User, UserRecord},
-    wire::HEADER_LEN,
+    record::{
+        Attendance, AttendanceLog, Counters, Operation, Privilege, Template, User, UserRecord,
+    },
+    wire::{HEADER_LEN, PackedTime},
 };
 
 /// Requests that are remembered; older ones go.
@@ -62,6 +64,8 @@ pub struct Snapshot {
     pub options: BTreeMap<String, String>,
     /// Whether keypad and sensor are locked.
     pub disabled: bool,
+    /// Everything else.
+    pub extras: Extras,
 }
 
 #[derive(Debug)]
@@ -76,6 +80,7 @@ pub(super) struct World {
     pub(super) faults: Faults,
     pub(super) received: Vec<Received>,
     pub(super) stats: MockStats,
+    pub(super) extras: Extras,
     /// The attendance data set, until the log changes.
     log: Option<Bytes>,
 }
@@ -98,6 +103,7 @@ impl World {
             faults,
             received: Vec::new(),
             stats: MockStats::default(),
+            extras: Extras::default(),
             log: None,
         }
     }
@@ -108,6 +114,7 @@ impl World {
             records: self.records.clone(),
             options: self.options.clone(),
             disabled: self.disabled,
+            extras: self.extras.clone(),
         }
     }
 
@@ -121,6 +128,10 @@ impl World {
     }
 
     pub(super) fn add_record(&mut self, record: Attendance) {
+        let full = self.records.len() >= self.config.records_max as usize;
+        if self.config.ring && full && !self.records.is_empty() {
+            self.records.remove(0);
+        }
         self.records.push(record);
         self.log = None;
     }
@@ -144,20 +155,28 @@ impl World {
         let before = self.users.len();
         self.users.retain(|user| user.uid != uid);
         self.written.remove(&uid);
+        self.extras.templates.retain(|(owner, _), _| *owner != uid);
         self.users.len() < before
     }
 
     pub(super) fn clear_users(&mut self) {
         self.users.clear();
         self.written.clear();
+        self.extras.templates.clear();
     }
 
     pub(super) fn user_data(&self) -> Bytes {
         let layout = self.config.user_layout;
         let mut out = BytesMut::new();
-        let total = self.users.len() * layout.width();
+        let slots = 1 + usize::from(self.config.template_slots);
+        let total = self.users.len() * slots * layout.width();
         out.put_u32_le(u32::try_from(total).unwrap_or(u32::MAX));
         for user in &self.users {
+            if self.config.template_slots {
+                let mut slot = [0xa5; 128];
+                slot[..3].copy_from_slice(&[0, 0, 0x31]);
+                out.put_slice(slot.get(..layout.width()).unwrap_or(&slot));
+            }
             match self.written.get(&user.uid) {
                 Some(record) if record.layout() == layout => out.put_slice(record.as_bytes()),
                 _ => user.encode(layout, &mut out),
@@ -170,27 +189,69 @@ impl World {
         if let Some(log) = &self.log {
             return log.clone();
         }
-        let width = self.config.attendance_width;
-        let mut out = BytesMut::with_capacity(4 + self.records.len() * width);
-        if width == Layout::Bytes40.width() {
-            AttendanceLog::encode(&self.records, Layout::Bytes40, &mut out);
+        let (layout, filling) = (self.config.attendance_layout, self.config.filling);
+        let size = self.records.len() * (layout.width() + filling);
+        let mut out = BytesMut::with_capacity(12 + size);
+        let total = u32::try_from(size).unwrap_or(u32::MAX);
+        if self.config.wide_header {
+            // What stands there is not the total of what follows.
+            out.put_u32_le(total.wrapping_add(8));
+            out.put_bytes(0, 8);
         } else {
-            self.encode_wide(&mut out);
+            out.put_u32_le(total);
+        }
+        for record in &self.records {
+            record.encode(layout, &mut out);
+            out.put_bytes(0, filling);
         }
         let log = out.freeze();
         self.log = Some(log.clone());
         log
     }
 
-    /// Records wider than any layout that is understood: the 40 bytes and filling.
-    fn encode_wide(&self, out: &mut BytesMut) {
-        let width = self.config.attendance_width;
-        let total = self.records.len() * width;
-        out.put_u32_le(u32::try_from(total).unwrap_or(u32::MAX));
-        for record in &self.records {
-            record.encode(Layout::Bytes40, out);
-            out.put_bytes(0, width - Layout::Bytes40.width());
+    pub(super) fn template_data(&self) -> Bytes {
+        let mut out = BytesMut::new();
+        Template::encode_all(self.extras.templates.values(), &mut out);
+        out.freeze()
+    }
+
+    pub(super) fn operation_data(&self) -> Bytes {
+        let mut out = BytesMut::new();
+        Operation::encode_log(&self.extras.operations, &mut out);
+        out.freeze()
+    }
+
+    /// The records of some span of time, as newer firmware serves them.
+    pub(super) fn log_between(&self, from: PackedTime, to: PackedTime) -> Bytes {
+        let layout = self.config.attendance_layout;
+        let within = |record: &&Attendance| (from..=to).contains(&record.time);
+        let mut out = BytesMut::new();
+        AttendanceLog::encode(self.records.iter().filter(within), layout, &mut out);
+        out.freeze()
+    }
+
+    pub(super) fn demote_all(&mut self) {
+        let users = self.users.clone();
+        for user in users {
+            let mut user = user;
+            user.privilege = Privilege(user.privilege.0 & 1);
+            self.change_user(user);
         }
+    }
+
+    pub(super) fn set_group(&mut self, uid: u16, group: u8) -> Option<()> {
+        let mut user = *self.users.iter().find(|user| user.uid == uid)?;
+        user.group = group;
+        self.change_user(user);
+        Some(())
+    }
+
+    fn change_user(&mut self, user: User) {
+        let layout = self.config.user_layout;
+        let known = self.written.get(&user.uid).cloned();
+        let mut record = known.unwrap_or_else(|| UserRecord::new(&user, layout));
+        record.set(&user);
+        self.put_user(record);
     }
 
     pub(super) fn counters(&self, lie: Option<u32>) -> Counters {
@@ -205,8 +266,8 @@ impl World {
         Counters {
             users,
             records,
-            fingers: Some(0),
-            operations: Some(0),
+            fingers: u32::try_from(self.extras.templates.len()).ok(),
+            operations: u32::try_from(self.extras.operations.len()).ok(),
             admins: u32::try_from(admins).ok(),
             passwords: Some(0),
             fingers_max: Some(3000),
