@@ -9,22 +9,63 @@ use crate::{EmployeeId, Outcome, Record, ShiftId, Slot};
 /// The records in which two outcomes differ. A record whose content is the same is in none of the lists.
 ///
 /// Records are told apart by [`Record::key`]. [`Record::ordinal`] is content: a new record earlier on the same date moves
-/// it, and with it changes the later ones.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// it, and with it changes the later ones. [`Outcome::changes_since`] borrows the records of its outcomes; an
+/// [`Engine`](crate::Engine) hands them over.
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Changes<'a> {
+pub struct Changes<R = Record> {
     /// Only in the later outcome.
-    pub added: Vec<&'a Record>,
+    pub added: Vec<R>,
     /// In both, with other content: before and after.
-    pub changed: Vec<(&'a Record, &'a Record)>,
+    pub changed: Vec<(R, R)>,
     /// Only in the earlier outcome.
-    pub removed: Vec<&'a Record>,
+    pub removed: Vec<R>,
 }
 
-impl Changes<'_> {
+impl<R> Changes<R> {
     /// Whether the outcomes have the same records.
     pub fn is_empty(&self) -> bool {
         self.added.is_empty() && self.changed.is_empty() && self.removed.is_empty()
+    }
+
+    /// How many records differ.
+    pub fn len(&self) -> usize {
+        self.added.len() + self.changed.len() + self.removed.len()
+    }
+
+    /// Adds one record, as it was and as it is.
+    pub(crate) fn push(&mut self, before: Option<R>, after: Option<R>) {
+        match (before, after) {
+            (None, Some(after)) => self.added.push(after),
+            (Some(before), Some(after)) => self.changed.push((before, after)),
+            (Some(before), None) => self.removed.push(before),
+            (None, None) => {}
+        }
+    }
+}
+
+impl<R> Default for Changes<R> {
+    fn default() -> Self {
+        Self {
+            added: Vec::new(),
+            changed: Vec::new(),
+            removed: Vec::new(),
+        }
+    }
+}
+
+impl Changes<&Record> {
+    /// The same, with records of its own.
+    pub fn into_owned(self) -> Changes {
+        Changes {
+            added: self.added.into_iter().cloned().collect(),
+            changed: self
+                .changed
+                .into_iter()
+                .map(|(before, after)| (before.clone(), after.clone()))
+                .collect(),
+            removed: self.removed.into_iter().cloned().collect(),
+        }
     }
 }
 
@@ -33,6 +74,28 @@ impl Record {
     pub fn key(&self) -> (&EmployeeId, NaiveDate, Option<&ShiftId>, Slot) {
         (&self.employee, self.date, self.shift.as_ref(), self.slot)
     }
+}
+
+/// The differences of two lists of records, each without repeated keys.
+pub(crate) fn between<'a>(
+    before: impl Iterator<Item = &'a Record> + Clone,
+    after: impl Iterator<Item = &'a Record>,
+) -> Changes<&'a Record> {
+    let mut known: HashMap<_, _> = before
+        .clone()
+        .map(|record| (record.key(), record))
+        .collect();
+    let mut changes = Changes::default();
+    for record in after {
+        match known.remove(&record.key()) {
+            Some(old) if old == record => {}
+            old => changes.push(old, Some(record)),
+        }
+    }
+    changes.removed = before
+        .filter(|record| known.contains_key(&record.key()))
+        .collect();
+    changes
 }
 
 impl Outcome {
@@ -60,25 +123,7 @@ impl Outcome {
     /// assert!(changes.added.is_empty() && changes.removed.is_empty());
     /// # Ok::<(), attendance_core::Error>(())
     /// ```
-    pub fn changes_since<'a>(&'a self, earlier: &'a Self) -> Changes<'a> {
-        let mut before: HashMap<_, _> = earlier
-            .records
-            .iter()
-            .map(|record| (record.key(), record))
-            .collect();
-        let mut changes = Changes::default();
-        for record in &self.records {
-            match before.remove(&record.key()) {
-                None => changes.added.push(record),
-                Some(old) if old != record => changes.changed.push((old, record)),
-                Some(_) => {}
-            }
-        }
-        changes.removed = earlier
-            .records
-            .iter()
-            .filter(|record| before.contains_key(&record.key()))
-            .collect();
-        changes
+    pub fn changes_since<'a>(&'a self, earlier: &'a Self) -> Changes<&'a Record> {
+        between(earlier.records.iter(), self.records.iter())
     }
 }

@@ -6,16 +6,19 @@ use crate::{Change, Correction, CorrectionId, DeviceId, Error, Kind, Punch, Punc
 
 /// What humans changed, after all undoing.
 #[derive(Debug, Default)]
-pub(crate) struct Corrected<'a> {
+pub(crate) struct Corrected {
     /// Punches added by hand.
     pub(crate) added: Vec<Punch>,
-    voided: HashMap<&'a str, &'a CorrectionId>,
-    kinds: HashMap<&'a str, Kind>,
+    pub(crate) voided: HashMap<PunchId, CorrectionId>,
+    pub(crate) kinds: HashMap<PunchId, Kind>,
 }
 
-impl<'a> Corrected<'a> {
-    pub(crate) fn new(corrections: &'a [Correction], strategy: Strategy) -> Result<Self, Error> {
-        let mut sorted: Vec<&Correction> = corrections.iter().collect();
+impl Corrected {
+    pub(crate) fn new<'a>(
+        corrections: impl IntoIterator<Item = &'a Correction>,
+        strategy: Strategy,
+    ) -> Result<Self, Error> {
+        let mut sorted: Vec<&Correction> = corrections.into_iter().collect();
         sorted.sort_by(|a, b| a.id.cmp(&b.id));
         if let Some(pair) = sorted
             .windows(2)
@@ -55,7 +58,9 @@ impl<'a> Corrected<'a> {
                 }),
                 Change::VoidPunch { target } => {
                     // The earliest one is named.
-                    corrected.voided.insert(target.as_str(), &correction.id);
+                    corrected
+                        .voided
+                        .insert(target.clone(), correction.id.clone());
                 }
                 Change::SetKind { .. } if !strategy.reads_kinds() => {
                     return Err(Error::SetKindRefused {
@@ -63,7 +68,7 @@ impl<'a> Corrected<'a> {
                     });
                 }
                 Change::SetKind { target, kind } => {
-                    corrected.kinds.entry(target.as_str()).or_insert(*kind);
+                    corrected.kinds.entry(target.clone()).or_insert(*kind);
                 }
             }
         }
@@ -71,11 +76,11 @@ impl<'a> Corrected<'a> {
     }
 
     /// The correction by which a punch does not count.
-    pub(crate) fn voided(&self, id: &PunchId) -> Option<&'a CorrectionId> {
+    pub(crate) fn voided(&self, id: &PunchId) -> Option<&CorrectionId> {
         if self.voided.is_empty() {
             None
         } else {
-            self.voided.get(id.as_str()).copied()
+            self.voided.get(id)
         }
     }
 
@@ -84,7 +89,7 @@ impl<'a> Corrected<'a> {
         if self.kinds.is_empty() {
             None
         } else {
-            self.kinds.get(id.as_str()).copied()
+            self.kinds.get(id).copied()
         }
     }
 }

@@ -123,6 +123,15 @@ impl Error {
         }
     }
 
+    /// The same overlap of shifts, of another person.
+    pub(crate) fn of(&self, person: EmployeeId) -> Self {
+        let mut error = self.clone();
+        if let Self::OverlappingShifts { employee, .. } = &mut error {
+            *employee = person;
+        }
+        error
+    }
+
     pub(crate) fn config(path: impl Into<String>, problem: impl Into<String>) -> Self {
         Self::InvalidConfig {
             path: path.into(),

@@ -5,8 +5,8 @@ use chrono::NaiveDate;
 use crate::intake::{Barred, Intake, Reading};
 use crate::plan::Plan;
 use crate::{
-    Beyond, Disposition, DuplicateReason, Instant, LocalTime, OrphanReason, PunchOutcome, Role,
-    Rule,
+    Beyond, Disposition, DuplicateReason, Instant, LocalTime, OrphanReason, PunchId, PunchOutcome,
+    Role, Rule,
 };
 
 /// What became of a punch, as long as there are only numbers.
@@ -39,6 +39,52 @@ pub(crate) enum Fate {
     },
 }
 
+impl Fate {
+    /// The shift and work date that a punch belongs to.
+    pub(crate) const fn place(self) -> Option<(u32, NaiveDate)> {
+        match self {
+            Self::Outlier { template, date, .. }
+            | Self::OutOfRange { template, date }
+            | Self::Used { template, date, .. } => Some((template, date)),
+            Self::Barred | Self::LateLocked(_) | Self::Duplicate { .. } | Self::NoShift => None,
+        }
+    }
+
+    /// In words; `kept` and `edge` look up what a fate only has the numbers of.
+    pub(crate) fn disposition<Z>(
+        self,
+        plan: &Plan<Z>,
+        kept: impl FnOnce(u32) -> (PunchId, Option<LocalTime>),
+        edge: impl FnOnce(u32) -> LocalTime,
+    ) -> Disposition {
+        match self {
+            Self::LateLocked(until) => Disposition::LateLocked { until },
+            Self::Duplicate { of, reason } => {
+                let (of, of_time) = kept(of);
+                Disposition::Duplicate {
+                    reason,
+                    of,
+                    // A kept punch is in a stream, so it has a time.
+                    of_time: of_time.unwrap_or(LocalTime::new(Instant::MIN, 0)),
+                    window_s: plan.config.dedup_window_s,
+                }
+            }
+            Self::Outlier {
+                reason, edge: at, ..
+            } => Disposition::Outlier {
+                reason,
+                edge: edge(at),
+            },
+            // Every punch in a stream has a fate of its own.
+            Self::Barred | Self::NoShift => Disposition::Orphan {
+                reason: OrphanReason::NoShift,
+            },
+            Self::OutOfRange { .. } => Disposition::OutOfRange,
+            Self::Used { role, rule, .. } => Disposition::Used { role, rule },
+        }
+    }
+}
+
 /// The outcome of each punch, by id.
 pub(crate) fn tell<Z>(
     intake: &Intake<'_>,
@@ -46,54 +92,16 @@ pub(crate) fn tell<Z>(
     edges: &[LocalTime],
     plan: &Plan<Z>,
 ) -> Vec<PunchOutcome> {
-    let shift = |template: u32| plan.template(template).shift.id.clone();
     let outcome = |(reading, fate): (&Reading<'_>, &Fate)| {
-        let (disposition, place) = match *fate {
-            Fate::Barred => (barred(reading.barred), None),
-            Fate::LateLocked(until) => (Disposition::LateLocked { until }, None),
-            Fate::Duplicate { of, reason } => {
-                let kept = &intake.readings[of as usize];
-                // A kept punch is in a stream, so it has a time.
-                let of_time = kept.time.unwrap_or(LocalTime::new(Instant::MIN, 0));
-                let window_s = plan.config.dedup_window_s;
-                (
-                    Disposition::Duplicate {
-                        reason,
-                        of: kept.punch.id.clone(),
-                        of_time,
-                        window_s,
-                    },
-                    None,
-                )
-            }
-            Fate::Outlier {
-                template,
-                date,
-                reason,
-                edge,
-            } => (
-                Disposition::Outlier {
-                    reason,
-                    edge: edges[edge as usize],
-                },
-                Some((template, date)),
-            ),
-            Fate::NoShift => (
-                Disposition::Orphan {
-                    reason: OrphanReason::NoShift,
-                },
-                None,
-            ),
-            Fate::OutOfRange { template, date } => {
-                (Disposition::OutOfRange, Some((template, date)))
-            }
-            Fate::Used {
-                template,
-                date,
-                role,
-                rule,
-            } => (Disposition::Used { role, rule }, Some((template, date))),
+        let kept = |of: u32| {
+            let kept = &intake.readings[of as usize];
+            (kept.punch.id.clone(), kept.time)
         };
+        let disposition = match reading.barred {
+            Some(barred) => barred.disposition(),
+            None => fate.disposition(plan, kept, |edge| edges[edge as usize]),
+        };
+        let place = fate.place();
         PunchOutcome {
             id: reading.punch.id.clone(),
             disposition,
@@ -101,7 +109,7 @@ pub(crate) fn tell<Z>(
                 .employee
                 .map(|rank| intake.employees[rank as usize].clone()),
             date: place.map(|(_, date)| date),
-            shift: place.map(|(template, _)| shift(template)),
+            shift: place.map(|(template, _)| plan.template(template).shift.id.clone()),
             time: reading.time,
             notes: reading.notes.to_vec(),
         }
@@ -109,13 +117,11 @@ pub(crate) fn tell<Z>(
     intake.readings.iter().zip(fates).map(outcome).collect()
 }
 
-fn barred(barred: Option<Barred<'_>>) -> Disposition {
-    match barred {
-        Some(Barred::Voided(by)) => Disposition::Voided { by: by.clone() },
-        Some(Barred::Orphan(reason)) => Disposition::Orphan { reason },
-        // Every punch in a stream got a fate of its own.
-        None => Disposition::Orphan {
-            reason: OrphanReason::NoShift,
-        },
+impl Barred<'_> {
+    pub(crate) fn disposition(self) -> Disposition {
+        match self {
+            Self::Voided(by) => Disposition::Voided { by: by.clone() },
+            Self::Orphan(reason) => Disposition::Orphan { reason },
+        }
     }
 }

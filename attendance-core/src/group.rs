@@ -42,7 +42,7 @@ pub(crate) struct OpenShift {
     pub(crate) unscheduled: bool,
     pub(crate) punches: Range<usize>,
     inside: bool,
-    first: Instant,
+    pub(crate) first: Instant,
     last: Instant,
 }
 

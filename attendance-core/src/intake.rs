@@ -11,7 +11,7 @@ use crate::rank::Ranked;
 use crate::reading::ClockCurve;
 use crate::{
     CorrectionId, DeviceId, Direction, EmployeeId, Error, Instant, Kind, LocalTime, Note,
-    Occurrence, OrphanReason, Punch, PunchTime, Resolved, Strategy, Zone,
+    Occurrence, OrphanReason, Punch, PunchId, PunchTime, Resolved, Strategy, Zone,
 };
 
 /// A punch in the stream of its employee.
@@ -49,9 +49,9 @@ pub(crate) enum Barred<'a> {
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Notes {
-    clock_corrected: bool,
-    dst_fold: bool,
-    dst_gap: bool,
+    pub(crate) clock_corrected: bool,
+    pub(crate) dst_fold: bool,
+    pub(crate) dst_gap: bool,
 }
 
 impl Notes {
@@ -84,7 +84,7 @@ pub(crate) struct Intake<'a> {
 impl<'a> Intake<'a> {
     pub(crate) fn new<Z: Zone>(
         punches: &'a [Punch],
-        corrected: &'a Corrected<'a>,
+        corrected: &'a Corrected,
         plan: &Plan<Z>,
     ) -> Result<Self, Error> {
         let set = set_by_id(punches, &corrected.added)?;
@@ -132,15 +132,16 @@ impl<'a> Intake<'a> {
                 continue;
             };
             let Some(time) = reading.time else { continue };
-            let skew = terminal.clock.skew_at(time.instant());
-            if skew != 0 {
-                reading.notes.clock_corrected = true;
-                let corrected = time.instant().plus(skew.saturating_neg());
-                reading.time = Some(LocalTime::new(corrected, time.offset_s()));
-            }
+            reading.time = Some(correct_clock(time, terminal.clock, &mut reading.notes));
         }
         for reading in &mut readings {
-            reading.barred = barred(reading, corrected, plan);
+            reading.barred = barred(
+                &reading.punch.id,
+                reading.time,
+                reading.employee.is_some(),
+                corrected,
+                plan,
+            );
         }
         let employees = people.rank(&mut readings);
         let (stamps, ends) = streams(&readings, &marks, employees.len(), |punch, device| {
@@ -242,16 +243,17 @@ fn set_by_id<'a>(punches: &'a [Punch], added: &'a [Punch]) -> Result<Vec<&'a Pun
     Ok(set)
 }
 
-struct Terminal<'a> {
-    zone: usize,
-    direction: Direction,
-    clock: &'a ClockCurve,
-    manual: bool,
+/// What the plan knows about a device.
+pub(crate) struct Terminal<'a> {
+    pub(crate) zone: usize,
+    pub(crate) direction: Direction,
+    pub(crate) clock: &'a ClockCurve,
+    pub(crate) manual: bool,
 }
 
 static PERFECT: ClockCurve = ClockCurve::PERFECT;
 
-fn terminal<'a, Z>(plan: &'a Plan<Z>, name: &str) -> Option<Terminal<'a>> {
+pub(crate) fn terminal<'a, Z>(plan: &'a Plan<Z>, name: &str) -> Option<Terminal<'a>> {
     let default = |manual| Terminal {
         zone: SITE,
         direction: Direction::Both,
@@ -277,13 +279,23 @@ fn terminal<'a, Z>(plan: &'a Plan<Z>, name: &str) -> Option<Terminal<'a>> {
     })
 }
 
-struct Told {
-    time: LocalTime,
-    needs_sequence: bool,
+pub(crate) struct Told {
+    pub(crate) time: LocalTime,
+    pub(crate) needs_sequence: bool,
+}
+
+/// R5.
+pub(crate) fn correct_clock(time: LocalTime, clock: &ClockCurve, notes: &mut Notes) -> LocalTime {
+    let skew = clock.skew_at(time.instant());
+    if skew == 0 {
+        return time;
+    }
+    notes.clock_corrected = true;
+    LocalTime::new(time.instant().plus(skew.saturating_neg()), time.offset_s())
 }
 
 /// R2 and R4, and the first step of R3.
-fn told<Z: Zone>(punch: &Punch, zone: &Z, notes: &mut Notes) -> Result<Told, Error> {
+pub(crate) fn told<Z: Zone>(punch: &Punch, zone: &Z, notes: &mut Notes) -> Result<Told, Error> {
     let years = 0..=9999;
     let (instant, civil) = match punch.time {
         PunchTime::Instant(instant) if years.contains(&instant.civil(0).year()) => {
@@ -328,7 +340,7 @@ fn told<Z: Zone>(punch: &Punch, zone: &Z, notes: &mut Notes) -> Result<Told, Err
 }
 
 /// The offset with which the civil time was read follows from the two.
-fn read(instant: Instant, civil: NaiveDateTime) -> LocalTime {
+pub(crate) fn read(instant: Instant, civil: NaiveDateTime) -> LocalTime {
     let offset = civil.and_utc().timestamp() - instant.unix();
     LocalTime::new(instant, i32::try_from(offset).unwrap_or(0))
 }
@@ -374,18 +386,20 @@ fn settle_doubled<'z, Z: Zone + 'z>(
 }
 
 /// R9: the first reason that keeps a punch out of the streams.
-fn barred<'a, Z>(
-    reading: &Reading<'_>,
-    corrected: &Corrected<'a>,
+pub(crate) fn barred<'a, Z>(
+    id: &PunchId,
+    time: Option<LocalTime>,
+    known: bool,
+    corrected: &'a Corrected,
     plan: &Plan<Z>,
 ) -> Option<Barred<'a>> {
-    if let Some(by) = corrected.voided(&reading.punch.id) {
+    if let Some(by) = corrected.voided(id) {
         return Some(Barred::Voided(by));
     }
-    let Some(time) = reading.time else {
+    let Some(time) = time else {
         return Some(Barred::Orphan(OrphanReason::UnknownDevice));
     };
-    if reading.employee.is_none() {
+    if !known {
         return Some(Barred::Orphan(OrphanReason::UnknownEmployee));
     }
     let early = plan
@@ -400,7 +414,12 @@ fn barred<'a, Z>(
 }
 
 /// R11–R13, and what a human said.
-fn kind<Z>(punch: &Punch, direction: Direction, corrected: &Corrected<'_>, plan: &Plan<Z>) -> Kind {
+pub(crate) fn kind<Z>(
+    punch: &Punch,
+    direction: Direction,
+    corrected: &Corrected,
+    plan: &Plan<Z>,
+) -> Kind {
     let strategy = plan.config.strategy;
     if !strategy.reads_kinds() {
         return Kind::Unknown;

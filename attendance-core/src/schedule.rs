@@ -38,17 +38,19 @@ pub(crate) struct Timing {
 
 /// The timings met so far: each template and date is worked out once, however many people share it.
 #[derive(Debug)]
-pub(crate) struct Calendar<'p, Z> {
-    plan: &'p Plan<Z>,
+pub(crate) struct Calendar {
     first: NaiveDate,
     timings: Vec<Vec<Option<Timing>>>,
 }
 
-impl<'p, Z: Zone> Calendar<'p, Z> {
-    pub(crate) fn new(plan: &'p Plan<Z>) -> Self {
+/// Windows narrow one another over less than so many days: what reaches from one shift to another is at most a day on
+/// either side, shifts last a day, and a change of clocks moves them by another one.
+const NARROWING_DAYS: i64 = 8;
+
+impl Calendar {
+    pub(crate) fn new<Z>(plan: &Plan<Z>) -> Self {
         let (first, _) = plan.planned_dates();
         Self {
-            plan,
             first,
             timings: vec![Vec::new(); plan.templates.len()],
         }
@@ -66,31 +68,57 @@ impl<'p, Z: Zone> Calendar<'p, Z> {
     }
 
     /// All planned instances of an employee with their final windows, in the order of R24.
-    pub(crate) fn instances(
+    pub(crate) fn instances<Z: Zone>(
         &mut self,
+        plan: &Plan<Z>,
         employee: &EmployeeId,
         roster: Option<&Roster>,
         instances: &mut Vec<Instance>,
     ) -> Result<(), Error> {
+        let (from, to) = plan.planned_dates();
+        self.list(plan, roster, from, to, instances);
+        self.refuse_overlap(plan, employee, instances)
+    }
+
+    /// The planned instances of some dates with their final windows, and others around them whose windows may not be
+    /// final.
+    pub(crate) fn window<Z: Zone>(
+        &mut self,
+        plan: &Plan<Z>,
+        roster: Option<&Roster>,
+        from: NaiveDate,
+        to: NaiveDate,
+        instances: &mut Vec<Instance>,
+    ) {
+        let (first, last) = plan.planned_dates();
+        let from = shift_date(from, -NARROWING_DAYS).max(first);
+        let to = shift_date(to, NARROWING_DAYS).min(last);
+        self.list(plan, roster, from, to, instances);
+    }
+
+    fn list<Z: Zone>(
+        &mut self,
+        plan: &Plan<Z>,
+        roster: Option<&Roster>,
+        from: NaiveDate,
+        to: NaiveDate,
+        instances: &mut Vec<Instance>,
+    ) {
         instances.clear();
-        let (mut date, until) = self.plan.planned_dates();
-        let mut day = 0;
-        while date <= until {
-            let list = self.plan.list(roster, date).unwrap_or_default();
+        let mut date = from;
+        let mut day = usize::try_from((from - self.first).num_days()).unwrap_or(0);
+        while date <= to {
+            let list = plan.list(roster, date).unwrap_or_default();
             for (index, &template) in list.iter().enumerate() {
-                if self.plan.template(template).shift.is_open() {
+                if plan.template(template).shift.is_open() {
                     continue;
                 }
                 let slot = list[..index]
                     .iter()
                     .filter(|&&other| other == template)
                     .count();
-                instances.push(self.instance(
-                    template,
-                    date,
-                    day,
-                    u32::try_from(slot).unwrap_or(u32::MAX),
-                ));
+                let slot = u32::try_from(slot).unwrap_or(u32::MAX);
+                instances.push(self.instance(plan, template, date, day, slot));
             }
             day += 1;
             date = match date.succ_opt() {
@@ -98,18 +126,25 @@ impl<'p, Z: Zone> Calendar<'p, Z> {
                 None => break,
             };
         }
-        instances.sort_by_key(|instance| (instance.start, instance.end, instance.template));
-        self.refuse_overlap(employee, instances)?;
+        let order = |instance: &Instance| (instance.start, instance.end, instance.template);
+        if !instances.is_sorted_by_key(order) {
+            instances.sort_by_key(order);
+        }
         narrow(instances);
-        Ok(())
     }
 
-    fn instance(&mut self, template: u32, date: NaiveDate, day: usize, slot: u32) -> Instance {
+    fn instance<Z: Zone>(
+        &mut self,
+        plan: &Plan<Z>,
+        template: u32,
+        date: NaiveDate,
+        day: usize,
+        slot: u32,
+    ) -> Instance {
         let days = &mut self.timings[template as usize];
         if days.len() <= day {
             days.resize(day + 1, None);
         }
-        let plan = self.plan;
         let timing = days[day].get_or_insert_with(|| timing(plan, template, date));
         let (start, end) = (timing.start.instant(), timing.end.instant());
         let shift = &plan.template(template).shift;
@@ -147,18 +182,23 @@ impl<'p, Z: Zone> Calendar<'p, Z> {
     }
 
     /// R26: no fixed shift begins before the one before has ended.
-    fn refuse_overlap(&self, employee: &EmployeeId, instances: &[Instance]) -> Result<(), Error> {
+    fn refuse_overlap<Z>(
+        &self,
+        plan: &Plan<Z>,
+        employee: &EmployeeId,
+        instances: &[Instance],
+    ) -> Result<(), Error> {
         let mut before: Option<&Instance> = None;
         for next in instances
             .iter()
-            .filter(|next| self.plan.template(next.template).shift.is_fixed())
+            .filter(|next| plan.template(next.template).shift.is_fixed())
         {
             if let Some(first) = before.filter(|first| first.end > next.start) {
                 return Err(Error::OverlappingShifts {
                     employee: employee.clone(),
-                    first: self.plan.template(first.template).shift.id.clone(),
+                    first: plan.template(first.template).shift.id.clone(),
                     first_date: self.date(first.day),
-                    second: self.plan.template(next.template).shift.id.clone(),
+                    second: plan.template(next.template).shift.id.clone(),
                     second_date: self.date(next.day),
                 });
             }

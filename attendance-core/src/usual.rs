@@ -13,39 +13,57 @@ pub(crate) fn mark(records: &mut [Record], stat: Stat) {
         let Some(shift) = record.shift.clone() else {
             continue;
         };
-        for (side, time) in [(Side::In, record.clock_in), (Side::Out, record.clock_out)] {
-            let Some(time) = time else { continue };
+        for side in [Side::In, Side::Out] {
+            let Some((time, learns)) = time(record, side) else {
+                continue;
+            };
             let baseline = baselines.entry((shift.clone(), side)).or_default();
-            let absolute = record.outliers.iter().any(|reason| match side {
-                Side::In => matches!(reason, OutlierReason::InTooEarly | OutlierReason::InTooLate),
-                Side::Out => matches!(
-                    reason,
-                    OutlierReason::OutTooEarly | OutlierReason::OutTooLate
-                ),
-            });
             if let Some(finding) = baseline.verdict(side, time, stat) {
-                record.outliers.push(match side {
-                    Side::In => OutlierReason::InUnusual,
-                    Side::Out => OutlierReason::OutUnusual,
-                });
+                record.outliers.push(reason(side));
                 record.findings.push(finding);
             }
-            if !absolute {
+            if learns {
                 baseline.learn(time.second_of_day(), stat.history as usize);
             }
         }
     }
 }
 
+/// The time of one side, and whether the baseline learns from it: not from what is beyond the absolute limits.
+pub(crate) fn time(record: &Record, side: Side) -> Option<(LocalTime, bool)> {
+    let (time, early, late) = match side {
+        Side::In => (
+            record.clock_in,
+            OutlierReason::InTooEarly,
+            OutlierReason::InTooLate,
+        ),
+        Side::Out => (
+            record.clock_out,
+            OutlierReason::OutTooEarly,
+            OutlierReason::OutTooLate,
+        ),
+    };
+    let absolute = |outlier: &OutlierReason| *outlier == early || *outlier == late;
+    time.map(|time| (time, !record.outliers.iter().any(absolute)))
+}
+
+/// The code of an unusual time.
+pub(crate) const fn reason(side: Side) -> OutlierReason {
+    match side {
+        Side::In => OutlierReason::InUnusual,
+        Side::Out => OutlierReason::OutUnusual,
+    }
+}
+
 /// The last values of one side, in order and sorted.
 #[derive(Debug, Default)]
-struct Baseline {
+pub(crate) struct Baseline {
     recent: VecDeque<i64>,
     sorted: Vec<i64>,
 }
 
 impl Baseline {
-    fn learn(&mut self, value: i64, history: usize) {
+    pub(crate) fn learn(&mut self, value: i64, history: usize) {
         if history == 0 {
             return;
         }
@@ -60,7 +78,7 @@ impl Baseline {
         self.sorted.insert(at, value);
     }
 
-    fn verdict(&self, side: Side, time: LocalTime, stat: Stat) -> Option<Explanation> {
+    pub(crate) fn verdict(&self, side: Side, time: LocalTime, stat: Stat) -> Option<Explanation> {
         if self.sorted.is_empty() || self.sorted.len() < stat.min_n as usize {
             return None;
         }
@@ -71,11 +89,7 @@ impl Baseline {
         let unusual =
             i128::from(distance) * 6745 > i128::from(stat.z_milli) * i128::from(spread) * 10;
         unusual.then(|| Explanation::Unusual {
-            reason: if side == Side::In {
-                OutlierReason::InUnusual
-            } else {
-                OutlierReason::OutUnusual
-            },
+            reason: reason(side),
             time,
             usual_s: usual,
             distance_s: distance,

@@ -8,17 +8,20 @@ use crate::instant::shift_date;
 use crate::{Record, Week, Weekly};
 
 /// Appends the weeks of one employee's records.
-pub(crate) fn sum(records: &[Record], weekly: Weekly, weeks: &mut Vec<Week>) {
+pub(crate) fn sum<'a>(
+    records: impl IntoIterator<Item = &'a Record>,
+    weekly: Weekly,
+    weeks: &mut Vec<Week>,
+) {
+    let mut employee = None;
     let mut sums: BTreeMap<NaiveDate, (i64, i64)> = BTreeMap::new();
     for record in records {
-        let days = record.date.weekday().days_since(weekly.week_start);
-        let (worked, overtime) = sums
-            .entry(shift_date(record.date, -i64::from(days)))
-            .or_default();
+        employee = Some(&record.employee);
+        let (worked, overtime) = sums.entry(of(record.date, weekly)).or_default();
         *worked += record.worked_s;
         *overtime += record.overtime_s;
     }
-    let Some(employee) = records.first().map(|record| &record.employee) else {
+    let Some(employee) = employee else {
         return;
     };
     weeks.extend(sums.into_iter().map(|(week_of, (worked_s, overtime))| {
@@ -32,4 +35,10 @@ pub(crate) fn sum(records: &[Record], weekly: Weekly, weeks: &mut Vec<Week>) {
             overtime_s,
         }
     }));
+}
+
+/// The first date of a date's week.
+pub(crate) fn of(date: NaiveDate, weekly: Weekly) -> NaiveDate {
+    let days = date.weekday().days_since(weekly.week_start);
+    shift_date(date, -i64::from(days))
 }

@@ -2,6 +2,7 @@
 
 mod corrections;
 mod dst;
+mod engine;
 mod errors;
 mod examples;
 mod explanations;
@@ -9,6 +10,7 @@ mod faults;
 mod laws;
 mod night_shift;
 mod site;
+mod worlds;
 
 #[path = "../support/exchange.rs"]
 mod exchange;

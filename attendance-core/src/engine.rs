@@ -1,0 +1,796 @@
+//! The rules, kept up to date as news comes (R62; rules, section 7).
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use chrono::NaiveDate;
+
+use crate::correct::Corrected;
+use crate::desk::Desk;
+use crate::intake::{self, Notes};
+use crate::person::{Key, Live, Mark, Office, Person, Told};
+use crate::plan::Plan;
+use crate::schedule::Calendar;
+use crate::{
+    Changes, Correction, CorrectionId, DeviceId, Disposition, EmployeeId, Error, Instant,
+    LocalTime, OrphanReason, Outcome, Punch, PunchId, PunchOutcome, PunchTime, Record, Resolved,
+    UserId, Zone, week,
+};
+
+/// Assesses punches as they come, and says which records each portion changed.
+///
+/// Whatever the portions and their order, [`Engine::outcome`] is what [`assess`](crate::assess) makes of everything
+/// together (law L16). What a late punch costs does not depend on how much history there is: only the stretch of
+/// punches that hang together with it is looked at again, and the records around it.
+///
+/// The engine holds what it was given. [`Engine::close`] lets go of periods that are over, so that what it holds of a
+/// person is bounded by the open period.
+///
+/// ```
+/// use attendance_core::{Config, Engine, FixedZone, Plan, Punch, ShiftTemplate, Status};
+/// use chrono::{NaiveDate, NaiveTime};
+///
+/// let date = NaiveDate::from_ymd_opt(2025, 3, 3).unwrap();
+/// let hour = |hour| NaiveTime::from_hms_opt(hour, 0, 0).unwrap();
+/// let mut config = Config::new("UTC", date, date);
+/// config.shifts = vec![ShiftTemplate::fixed("day", hour(8), hour(17))];
+/// config.default_shift = Some("day".into());
+/// let mut engine = Engine::new(Plan::new(config, |_| Some(FixedZone::UTC))?)?;
+///
+/// let out = Punch::new("p2", "29", "gate", date.and_time(hour(17)));
+/// let changes = engine.add(&[out], &[])?;
+/// assert_eq!(changes.added[0].status, Status::Incomplete);
+///
+/// // The in was on a terminal that was offline.
+/// let late = Punch::new("p1", "29", "gate", date.and_time(hour(8)));
+/// let changes = engine.add(&[late], &[])?;
+/// let (before, after) = &changes.changed[0];
+/// assert_eq!((before.worked_s, after.worked_s), (0, 9 * 3600));
+/// # Ok::<(), attendance_core::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Engine<Z> {
+    plan: Plan<Z>,
+    as_of: Option<Instant>,
+    calendar: Calendar,
+    corrections: BTreeMap<CorrectionId, Correction>,
+    corrected: Corrected,
+    held: Vec<Option<Held>>,
+    free: Vec<u32>,
+    ids: HashMap<PunchId, u32>,
+    /// The records of each user on each device that have a number, in order (R3).
+    chains: HashMap<Line, Chain>,
+    people: BTreeMap<EmployeeId, Person>,
+    /// When records become final by themselves.
+    settles: BTreeSet<(Instant, EmployeeId, Key)>,
+    /// The last date that was closed.
+    closed: Option<NaiveDate>,
+    /// What closed dates add to a week that is still open.
+    carried: BTreeMap<EmployeeId, Vec<Record>>,
+    /// What is wrong with the default shift for whoever has nothing else.
+    overlap: Option<Error>,
+}
+
+/// By record number and id; `None` stands for punches that were let go.
+type Chain = BTreeMap<Place, Option<u32>>;
+
+/// One user on one device.
+type Line = (DeviceId, UserId);
+
+type Place = (i64, PunchId);
+
+/// A punch, and what became of it.
+#[derive(Debug)]
+struct Held {
+    punch: Punch,
+    /// A device told it.
+    told: bool,
+    /// A correction added it.
+    manual: bool,
+    /// As first read, before anything is known about the clock.
+    read: Option<LocalTime>,
+    needs_sequence: bool,
+    notes: Notes,
+    employee: Option<EmployeeId>,
+    /// Where it is in the stream of its employee.
+    mark: Option<Mark>,
+    /// Its period had been closed when it came, by [`Engine::close`].
+    shut: Option<NaiveDate>,
+    /// It came after its period was closed, and is in no stream.
+    late: Option<NaiveDate>,
+    outcome: PunchOutcome,
+}
+
+impl Held {
+    /// Whether it makes its employee exist (R63).
+    fn counts(&self) -> bool {
+        self.mark.is_some() || self.late.is_some()
+    }
+}
+
+/// News that were found to be in order.
+struct News {
+    corrections: Vec<Correction>,
+    corrected: Option<Corrected>,
+    punches: Vec<(Punch, bool)>,
+    /// Punches that are told and added at once.
+    known: Vec<(u32, bool)>,
+}
+
+impl<Z: Zone> Engine<Z> {
+    /// An engine for which everything is past (R55).
+    ///
+    /// # Errors
+    ///
+    /// `overlapping_shifts`, for somebody in the roster.
+    pub fn new(plan: Plan<Z>) -> Result<Self, Error> {
+        Self::start(plan, None)
+    }
+
+    /// An engine at a present instant, which [`Engine::advance`] moves.
+    ///
+    /// # Errors
+    ///
+    /// `overlapping_shifts`, for somebody in the roster.
+    pub fn starting_at(plan: Plan<Z>, as_of: Instant) -> Result<Self, Error> {
+        Self::start(plan, Some(as_of))
+    }
+
+    fn start(plan: Plan<Z>, as_of: Option<Instant>) -> Result<Self, Error> {
+        let mut calendar = Calendar::new(&plan);
+        let mut instances = Vec::new();
+        for (employee, roster) in &plan.roster {
+            calendar.instances(&plan, employee, Some(roster), &mut instances)?;
+        }
+        let nobody = EmployeeId::from("");
+        let overlap = calendar
+            .instances(&plan, &nobody, None, &mut instances)
+            .err();
+        let mut engine = Self {
+            as_of,
+            calendar,
+            corrections: BTreeMap::new(),
+            corrected: Corrected::default(),
+            held: Vec::new(),
+            free: Vec::new(),
+            ids: HashMap::new(),
+            chains: HashMap::new(),
+            people: BTreeMap::new(),
+            settles: BTreeSet::new(),
+            closed: None,
+            carried: BTreeMap::new(),
+            overlap,
+            plan,
+        };
+        let people: Vec<EmployeeId> = engine.plan.roster.keys().cloned().collect();
+        for employee in people {
+            engine.person(&employee);
+            // What nobody has asked for is not news.
+            engine.collect(&employee, &mut Changes::default());
+        }
+        Ok(engine)
+    }
+
+    /// What the records are made by.
+    pub fn plan(&self) -> &Plan<Z> {
+        &self.plan
+    }
+
+    /// The present instant.
+    pub fn as_of(&self) -> Option<Instant> {
+        self.as_of
+    }
+
+    /// How many punches the engine holds: what [`Engine::close`] keeps small.
+    pub fn held(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Takes in news, in any order and portions; what is known already changes nothing.
+    ///
+    /// Records are those of the plan's dates; a person who was unknown so far brings all of them.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`assess`](crate::assess). Nothing has changed then.
+    pub fn add(&mut self, punches: &[Punch], corrections: &[Correction]) -> Result<Changes, Error> {
+        let news = self.check(punches, corrections)?;
+        let mut touched: BTreeSet<u32> = BTreeSet::new();
+        let mut fresh: HashSet<u32> = HashSet::new();
+        let mut doubtful: BTreeSet<u32> = BTreeSet::new();
+        for correction in news.corrections {
+            self.corrections.insert(correction.id.clone(), correction);
+        }
+        for (at, manual) in news.known {
+            if let Some(held) = self.held[at as usize].as_mut() {
+                held.told |= !manual;
+                held.manual |= manual;
+            }
+        }
+        let mut people: BTreeSet<EmployeeId> = BTreeSet::new();
+        if let Some(corrected) = news.corrected {
+            let old = std::mem::replace(&mut self.corrected, corrected);
+            self.compare(&old, &mut touched, &mut doubtful, &mut people);
+        }
+        for (punch, manual) in news.punches {
+            let at = self.hold(punch, manual, &mut doubtful);
+            touched.insert(at);
+            fresh.insert(at);
+        }
+        while let Some(at) = doubtful.pop_first() {
+            if self.settle_doubled(at, &mut doubtful) {
+                touched.insert(at);
+            }
+        }
+        for at in touched {
+            self.place(at, fresh.contains(&at), &mut people);
+        }
+        Ok(self.work(people))
+    }
+
+    /// Moves the present on: records of which nothing more can come become final (R55).
+    ///
+    /// The present does not go back, also not from an engine for which everything is past.
+    pub fn advance(&mut self, as_of: Instant) -> Changes {
+        if self.as_of.is_none_or(|now| as_of <= now) {
+            return Changes::default();
+        }
+        self.as_of = Some(as_of);
+        let mut ripe: BTreeMap<EmployeeId, Vec<Key>> = BTreeMap::new();
+        while let Some((settles, ..)) = self.settles.first()
+            && *settles <= as_of
+            && let Some((_, employee, key)) = self.settles.pop_first()
+        {
+            ripe.entry(employee).or_default().push(key);
+        }
+        let mut changes = Changes::default();
+        for (employee, keys) in ripe {
+            let (person, mut office) = desk_of(
+                &self.plan,
+                &mut self.calendar,
+                &mut self.people,
+                self.as_of,
+                &employee,
+            );
+            if let Some(person) = person {
+                person.ripen(keys, &mut office);
+                let told = office.told;
+                self.tell(told);
+            }
+            self.collect(&employee, &mut changes);
+        }
+        changes
+    }
+
+    /// Closes all dates up to `until` and lets go of them: records, punches, and what became of them.
+    ///
+    /// From now on it is as if a [lock](crate::Lock) had been made at this moment (R35): what arrives for the closed
+    /// dates changes nothing and has the disposition `late_locked`. Closed records are told by no outcome and change
+    /// no more, so keep them. What open dates need of the past is kept: the last clock-out, the week that is not over,
+    /// the statistics' window, and punches that may still be repeated.
+    pub fn close(&mut self, until: NaiveDate) {
+        if self.closed.is_some_and(|closed| until <= closed) {
+            return;
+        }
+        self.closed = Some(until);
+        let history = self
+            .plan
+            .config
+            .stat
+            .map_or(0, |stat| stat.history as usize);
+        let people: Vec<EmployeeId> = self.people.keys().cloned().collect();
+        for employee in people {
+            let (person, mut office) = desk_of(
+                &self.plan,
+                &mut self.calendar,
+                &mut self.people,
+                self.as_of,
+                &employee,
+            );
+            let Some(person) = person else { continue };
+            let (punches, records) = person.forget(until, &mut office, history);
+            let week = self
+                .plan
+                .config
+                .weekly
+                .map(|weekly| week::of(until, weekly));
+            let carried = self.carried.entry(employee.clone()).or_default();
+            carried.retain(|record| week.is_some_and(|week| record.date >= week));
+            for (key, record) in records {
+                if let Some(settles) = record.settles_at {
+                    self.settles.remove(&(settles, employee.clone(), key));
+                }
+                if week.is_some_and(|week| record.date >= week) {
+                    carried.push(record);
+                }
+            }
+            for live in punches {
+                self.let_go(live.held);
+            }
+        }
+        // Late ones and those of nobody have no part in what comes.
+        let gone: Vec<u32> = self
+            .ids
+            .values()
+            .copied()
+            .filter(|&at| {
+                let held = self.held[at as usize].as_ref();
+                held.is_some_and(|held| {
+                    held.mark.is_none()
+                        && held
+                            .outcome
+                            .time
+                            .is_none_or(|time| time.civil().date() <= until)
+                })
+            })
+            .collect();
+        for at in gone {
+            self.let_go(at);
+        }
+    }
+
+    /// Everything at once, as [`assess`](crate::assess) would make it; without what was [closed](Engine::close).
+    pub fn outcome(&self) -> Outcome {
+        let mut records = Vec::new();
+        let mut weeks = self.plan.config.weekly.map(|_| Vec::new());
+        for (employee, person) in &self.people {
+            let first = records.len();
+            records.extend(person.records().cloned());
+            if let (Some(weekly), Some(weeks)) = (self.plan.config.weekly, &mut weeks) {
+                let carried = self.carried.get(employee).into_iter().flatten();
+                week::sum(carried.chain(&records[first..]), weekly, weeks);
+            }
+        }
+        let held = self.held.iter().flatten();
+        let mut punches: Vec<PunchOutcome> = held.map(|held| held.outcome.clone()).collect();
+        punches.sort_by(|a, b| a.id.cmp(&b.id));
+        Outcome {
+            records,
+            punches,
+            weeks,
+            as_of: self.as_of,
+        }
+    }
+
+    /// What became of a punch.
+    pub fn punch(&self, id: &str) -> Option<&PunchOutcome> {
+        let at = *self.ids.get(id)?;
+        self.held[at as usize].as_ref().map(|held| &held.outcome)
+    }
+
+    /// Finds out what is new, and whether all of it is in order.
+    fn check(&self, punches: &[Punch], corrections: &[Correction]) -> Result<News, Error> {
+        let mut fresh: BTreeMap<&CorrectionId, &Correction> = BTreeMap::new();
+        for correction in corrections {
+            let known = self
+                .corrections
+                .get(&correction.id)
+                .or_else(|| fresh.get(&correction.id).copied());
+            match known {
+                Some(known) if known == correction => {}
+                Some(_) => {
+                    return Err(Error::ConflictingCorrectionId {
+                        id: correction.id.clone(),
+                    });
+                }
+                None => {
+                    fresh.insert(&correction.id, correction);
+                }
+            }
+        }
+        let corrected = if fresh.is_empty() {
+            None
+        } else {
+            let all = self.corrections.values().chain(fresh.values().copied());
+            Some(Corrected::new(all, self.plan.config.strategy)?)
+        };
+        let added = corrected
+            .as_ref()
+            .map_or(&[][..], |corrected| &corrected.added);
+        let manual = added.iter().map(|punch| (punch, true));
+        let mut news: BTreeMap<&PunchId, (&Punch, bool)> = BTreeMap::new();
+        let mut known = Vec::new();
+        for (punch, manual) in manual.chain(punches.iter().map(|punch| (punch, false))) {
+            let at = self.ids.get(&punch.id).copied();
+            let same = at.and_then(|at| self.held[at as usize].as_ref());
+            let same = same.map(|held| &held.punch);
+            let same = same.or_else(|| news.get(&punch.id).map(|&(known, _)| known));
+            match same {
+                Some(same) if same == punch => known.extend(at.map(|at| (at, manual))),
+                Some(_) => {
+                    return Err(Error::ConflictingPunchId {
+                        id: punch.id.clone(),
+                    });
+                }
+                None => {
+                    news.insert(&punch.id, (punch, manual));
+                }
+            }
+        }
+        let mut fresh_punches = Vec::with_capacity(news.len());
+        for (punch, manual) in news.into_values() {
+            let terminal = intake::terminal(&self.plan, punch.device.as_str());
+            if let Some(terminal) = &terminal {
+                let zone = &self.plan.zones[terminal.zone];
+                let told = intake::told(punch, zone, &mut Notes::default())?;
+                let employee = self.employee(punch, terminal.manual);
+                let barred = intake::barred(
+                    &punch.id,
+                    Some(told.time),
+                    employee.is_some(),
+                    corrected.as_ref().unwrap_or(&self.corrected),
+                    &self.plan,
+                );
+                if let (Some(employee), None, Some(overlap)) = (employee, barred, &self.overlap)
+                    && !self.people.contains_key(&employee)
+                    && let Error::OverlappingShifts { .. } = overlap
+                {
+                    return Err(overlap.of(employee));
+                }
+            }
+            fresh_punches.push((punch.clone(), manual));
+        }
+        Ok(News {
+            corrections: fresh.into_values().cloned().collect(),
+            corrected,
+            punches: fresh_punches,
+            known,
+        })
+    }
+
+    /// R8.
+    fn employee(&self, punch: &Punch, manual: bool) -> Option<EmployeeId> {
+        match &self.plan.identities {
+            Some(identities) if !manual => identities
+                .employee(punch.device.as_str(), punch.user.as_str())
+                .cloned(),
+            _ => Some(EmployeeId::from(Arc::<str>::from(punch.user.clone()))),
+        }
+    }
+
+    /// The punches that corrections make different, and those that are added no longer.
+    fn compare(
+        &mut self,
+        old: &Corrected,
+        touched: &mut BTreeSet<u32>,
+        doubtful: &mut BTreeSet<u32>,
+        people: &mut BTreeSet<EmployeeId>,
+    ) {
+        let new = &self.corrected;
+        let voided = old.voided.keys().chain(new.voided.keys());
+        let voided = voided.filter(|id| old.voided.get(*id) != new.voided.get(*id));
+        let kinds = old.kinds.keys().chain(new.kinds.keys());
+        let kinds = kinds.filter(|id| old.kinds.get(*id) != new.kinds.get(*id));
+        touched.extend(voided.chain(kinds).filter_map(|id| self.ids.get(id)));
+        let still: HashSet<&PunchId> = new.added.iter().map(|punch| &punch.id).collect();
+        let gone = old.added.iter().filter(|punch| !still.contains(&punch.id));
+        let gone: Vec<u32> = gone
+            .filter_map(|punch| self.ids.get(&punch.id).copied())
+            .collect();
+        for at in gone {
+            let Some(held) = self.held[at as usize].as_mut() else {
+                continue;
+            };
+            held.manual = false;
+            if !held.told {
+                touched.remove(&at);
+                self.leave_stream(at, people);
+                doubtful.extend(self.after(at));
+                doubtful.remove(&at);
+                self.unlink(at);
+                self.let_go(at);
+            }
+        }
+    }
+
+    /// Holds a new punch; `doubtful` are punches whose time may depend on it (R3).
+    fn hold(&mut self, punch: Punch, manual: bool, doubtful: &mut BTreeSet<u32>) -> u32 {
+        let mut notes = Notes::default();
+        let (mut read, mut employee, mut needs_sequence) = (None, None, false);
+        if let Some(terminal) = intake::terminal(&self.plan, punch.device.as_str()) {
+            let zone = &self.plan.zones[terminal.zone];
+            // It was found to be in order.
+            if let Ok(told) = intake::told(&punch, zone, &mut notes) {
+                read = Some(told.time);
+                needs_sequence = told.needs_sequence;
+            }
+            employee = self.employee(&punch, terminal.manual);
+        }
+        let outcome = PunchOutcome {
+            id: punch.id.clone(),
+            disposition: Disposition::Orphan {
+                reason: OrphanReason::UnknownDevice,
+            },
+            employee: employee.clone(),
+            date: None,
+            shift: None,
+            time: read,
+            notes: Vec::new(),
+        };
+        let (id, seq) = (punch.id.clone(), punch.seq);
+        let chain = (punch.device.clone(), punch.user.clone());
+        let held = Held {
+            punch,
+            told: !manual,
+            manual,
+            read,
+            needs_sequence,
+            notes,
+            employee,
+            mark: None,
+            shut: None,
+            late: None,
+            outcome,
+        };
+        let at = self.free.pop().unwrap_or_else(|| {
+            self.held.push(None);
+            u32::try_from(self.held.len() - 1).unwrap_or(u32::MAX)
+        });
+        self.held[at as usize] = Some(held);
+        if let (Some(seq), Some(_)) = (seq, read) {
+            let chain = self.chains.entry(chain).or_default();
+            chain.insert((seq, id.clone()), Some(at));
+            doubtful.extend(self.after(at));
+            doubtful.insert(at);
+        }
+        self.ids.insert(id, at);
+        at
+    }
+
+    /// The chain and place of a numbered punch.
+    fn link(&self, at: u32) -> Option<(Line, Place)> {
+        let punch = &self.held[at as usize].as_ref()?.punch;
+        let chain = (punch.device.clone(), punch.user.clone());
+        Some((chain, (punch.seq?, punch.id.clone())))
+    }
+
+    /// The punch with the next number, which may look at this one (R3).
+    fn after(&self, at: u32) -> Option<u32> {
+        let (chain, place) = self.link(at)?;
+        let mut next = self.chains.get(&chain)?.range(place.clone()..);
+        next.find(|(other, _)| **other != place)
+            .and_then(|(_, next)| *next)
+    }
+
+    fn unlink(&mut self, at: u32) {
+        if let Some((chain, place)) = self.link(at)
+            && let Some(list) = self.chains.get_mut(&chain)
+        {
+            list.remove(&place);
+            if list.is_empty() {
+                self.chains.remove(&chain);
+            }
+        }
+    }
+
+    /// R3, second step, for one punch; whether its time changed.
+    fn settle_doubled(&mut self, at: u32, doubtful: &mut BTreeSet<u32>) -> bool {
+        let Some(held) = self.held[at as usize].as_ref() else {
+            return false;
+        };
+        let PunchTime::Civil(civil) = held.punch.time else {
+            return false;
+        };
+        if !held.needs_sequence || held.punch.fold.is_some() {
+            return false;
+        }
+        let Some(terminal) = intake::terminal(&self.plan, held.punch.device.as_str()) else {
+            return false;
+        };
+        let Resolved::Fold { first, second } = self.plan.zones[terminal.zone].resolve(civil) else {
+            return false;
+        };
+        let before = self.link(at).and_then(|(chain, place)| {
+            let (_, before) = self.chains.get(&chain)?.range(..place).next_back()?;
+            self.held[(*before)? as usize].as_ref()?.read
+        });
+        let after_first =
+            before.is_some_and(|before| first < before.instant() && before.instant() <= second);
+        let read = intake::read(if after_first { second } else { first }, civil);
+        if held.read == Some(read) {
+            return false;
+        }
+        doubtful.extend(self.after(at));
+        if let Some(held) = self.held[at as usize].as_mut() {
+            held.read = Some(read);
+        }
+        true
+    }
+
+    /// Puts a punch where it belongs: into a stream, or aside.
+    fn place(&mut self, at: u32, fresh: bool, people: &mut BTreeSet<EmployeeId>) {
+        self.leave_stream(at, people);
+        let Some(held) = self.held[at as usize].as_mut() else {
+            return;
+        };
+        let punch = &held.punch;
+        let terminal = intake::terminal(&self.plan, punch.device.as_str());
+        let mut time = held.read;
+        held.notes.clock_corrected = false;
+        if let (Some(terminal), Some(told)) = (&terminal, held.read) {
+            time = Some(intake::correct_clock(told, terminal.clock, &mut held.notes));
+        }
+        let employee = held.employee.clone();
+        let barred = intake::barred(
+            &punch.id,
+            time,
+            employee.is_some(),
+            &self.corrected,
+            &self.plan,
+        );
+        held.outcome.time = time;
+        held.outcome.notes = held.notes.to_vec();
+        (held.outcome.date, held.outcome.shift) = (None, None);
+        if let Some(barred) = barred {
+            held.outcome.disposition = barred.disposition();
+            held.late = None;
+            return;
+        }
+        let (Some(terminal), Some(time), Some(employee)) = (terminal, time, employee) else {
+            return;
+        };
+        let kind = intake::kind(punch, terminal.direction, &self.corrected, &self.plan);
+        let mark = Mark {
+            instant: time.instant(),
+            device: punch.device.clone(),
+            user: punch.user.clone(),
+            state: punch.state.unwrap_or(-1),
+            id: punch.id.clone(),
+        };
+        let received = punch.received;
+        let shut = held.shut;
+        self.person(&employee);
+        let Some(person) = self.people.get_mut(&employee) else {
+            return;
+        };
+        people.insert(employee);
+        person.present += 1;
+        let closed = person.closed.is_some_and(|closed| mark.instant <= closed);
+        let shut = shut.or(self.closed.filter(|_| fresh && closed));
+        let late = person.locks.holding(mark.instant, received).max(shut);
+        if late.is_none() {
+            person.insert(Live {
+                mark: mark.clone(),
+                held: at,
+                kind,
+            });
+        }
+        if let Some(held) = self.held[at as usize].as_mut() {
+            (held.shut, held.late) = (shut, late);
+            held.mark = late.is_none().then_some(mark);
+            if let Some(until) = late {
+                held.outcome.disposition = Disposition::LateLocked { until };
+            }
+        }
+    }
+
+    fn leave_stream(&mut self, at: u32, people: &mut BTreeSet<EmployeeId>) {
+        let Some(held) = self.held[at as usize].as_mut() else {
+            return;
+        };
+        let counted = held.counts();
+        let (mark, employee) = (held.mark.take(), held.employee.clone());
+        if let Some(employee) = employee.filter(|_| counted)
+            && let Some(person) = self.people.get_mut(&employee)
+        {
+            person.present -= 1;
+            if let Some(mark) = mark {
+                person.remove(&mark);
+            }
+            people.insert(employee);
+        }
+    }
+
+    /// Forgets a punch that is in no stream.
+    fn let_go(&mut self, at: u32) {
+        if let Some((chain, place)) = self.link(at)
+            && let Some(list) = self.chains.get_mut(&chain)
+            && let Some(entry) = list.get_mut(&place)
+        {
+            // A mark remains for the one that comes after; of two in a row the later.
+            *entry = None;
+            let before = list.range(..&place).next_back();
+            if let Some((before, None)) = before.map(|(place, at)| (place.clone(), at)) {
+                list.remove(&before);
+            }
+        }
+        if let Some(held) = self.held[at as usize].take() {
+            self.ids.remove(&held.punch.id);
+            self.free.push(at);
+        }
+    }
+
+    /// Makes sure that a person is there.
+    fn person(&mut self, employee: &EmployeeId) {
+        if !self.people.contains_key(employee) {
+            let mut office = Office {
+                plan: &self.plan,
+                calendar: &mut self.calendar,
+                desk: Desk::new(&self.plan, self.as_of),
+                told: Vec::new(),
+            };
+            let person = Person::new(employee.clone(), &mut office, self.closed);
+            self.people.insert(employee.clone(), person);
+        }
+    }
+
+    fn work(&mut self, people: BTreeSet<EmployeeId>) -> Changes {
+        let mut changes = Changes::default();
+        for employee in people {
+            let (person, mut office) = desk_of(
+                &self.plan,
+                &mut self.calendar,
+                &mut self.people,
+                self.as_of,
+                &employee,
+            );
+            let Some(person) = person else { continue };
+            person.settle(&mut office);
+            let told = office.told;
+            let gone = person.present == 0 && !self.plan.roster.contains_key(&employee);
+            if gone {
+                person.leave();
+            }
+            self.tell(told);
+            self.collect(&employee, &mut changes);
+            if gone {
+                self.people.remove(&employee);
+                self.carried.remove(&employee);
+            }
+        }
+        changes
+    }
+
+    /// Writes down what became of punches.
+    fn tell(&mut self, told: Vec<Told>) {
+        for Told { at, fate, edge } in told {
+            let kept = |of: u32| {
+                let kept = self.held[of as usize].as_ref();
+                let none = || (PunchId::from(""), None);
+                kept.map_or_else(none, |kept| (kept.punch.id.clone(), kept.outcome.time))
+            };
+            let unknown = LocalTime::new(Instant::MIN, 0);
+            let disposition = fate.disposition(&self.plan, kept, |_| edge.unwrap_or(unknown));
+            let place = fate.place();
+            let shift = place.map(|(template, _)| self.plan.template(template).shift.id.clone());
+            if let Some(held) = self.held[at as usize].as_mut() {
+                held.outcome.disposition = disposition;
+                held.outcome.date = place.map(|(_, date)| date);
+                held.outcome.shift = shift;
+            }
+        }
+    }
+
+    /// Moves what changed of a person into the report.
+    fn collect(&mut self, employee: &EmployeeId, changes: &mut Changes) {
+        let Some(person) = self.people.get_mut(employee) else {
+            return;
+        };
+        for (key, before, after) in person.changes() {
+            let settles = |record: &Option<Record>| record.as_ref().and_then(|r| r.settles_at);
+            if let Some(at) = settles(&before) {
+                self.settles.remove(&(at, employee.clone(), key));
+            }
+            if let Some(at) = settles(&after) {
+                self.settles.insert((at, employee.clone(), key));
+            }
+            changes.push(before, after);
+        }
+    }
+}
+
+fn desk_of<'a, Z: Zone>(
+    plan: &'a Plan<Z>,
+    calendar: &'a mut Calendar,
+    people: &'a mut BTreeMap<EmployeeId, Person>,
+    as_of: Option<Instant>,
+    employee: &EmployeeId,
+) -> (Option<&'a mut Person>, Office<'a, Z>) {
+    let office = Office {
+        plan,
+        calendar,
+        desk: Desk::new(plan, as_of),
+        told: Vec::new(),
+    };
+    (people.get_mut(employee), office)
+}
