@@ -83,8 +83,8 @@ fn wrong_use_ends_with_2() {
         "process --start-date 2026-03-02 --end-date 2026-03-01",
         "sync --force",
         "init --admin anna",
-        "mock-device --user-width 16",
-        "mock-device --attendance-width 8",
+        "mock-device --user-width 17",
+        "mock-device --attendance-width 7",
         "mock-crm --fail teapot:1",
     ] {
         let ended = place.run(line).ended(2);
