@@ -1,10 +1,12 @@
 //! What news changed (R62).
 
-use std::collections::HashMap;
+use std::borrow::Borrow;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
 
 use chrono::NaiveDate;
 
-use crate::{EmployeeId, Outcome, Record, ShiftId, Slot};
+use crate::{EmployeeId, Outcome, Record, ShiftId, Slot, Status};
 
 /// The records in which two outcomes differ. A record whose content is the same is in none of the lists.
 ///
@@ -44,6 +46,94 @@ impl<R> Changes<R> {
     }
 }
 
+impl<R: Borrow<Record>> Changes<R> {
+    /// The changes in numbers.
+    pub fn tally(&self) -> Tally {
+        let changed = self.changed.iter();
+        let changed = changed.map(|(before, after)| (Some(before), Some(after)));
+        let added = self.added.iter().map(|after| (None, Some(after)));
+        let removed = self.removed.iter().map(|before| (Some(before), None));
+        let mut tally = Tally::default();
+        let mut people = BTreeSet::new();
+        for (before, after) in changed.chain(added).chain(removed) {
+            let before = before.map(Borrow::borrow);
+            let after: Option<&Record> = after.map(Borrow::borrow);
+            people.extend(before.or(after).map(|record| &record.employee));
+            let statuses = (
+                before.map(|record| record.status),
+                after.map(|record| record.status),
+            );
+            if statuses.0 != statuses.1 {
+                *tally.statuses.entry(statuses).or_default() += 1;
+            }
+            let late = |record: Option<&Record>| record.is_some_and(|record| record.late_s > 0);
+            tally.newly_late += usize::from(late(after) && !late(before));
+            tally.late_no_more += usize::from(late(before) && !late(after));
+            let more = |of: fn(&Record) -> i64| after.map_or(0, of) - before.map_or(0, of);
+            tally.worked_s += more(|record| record.worked_s);
+            tally.overtime_s += more(|record| record.overtime_s);
+        }
+        tally.records = self.len();
+        tally.people = people.len();
+        tally
+    }
+}
+
+/// What [`Changes`] amount to, in words through `Display`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Tally {
+    /// Whose records differ.
+    pub people: usize,
+    /// Records that differ.
+    pub records: usize,
+    /// Records by status, before and after; `None` where there is no record.
+    pub statuses: BTreeMap<(Option<Status>, Option<Status>), usize>,
+    /// Records that become late.
+    pub newly_late: usize,
+    /// Records that are late no more.
+    pub late_no_more: usize,
+    /// Time that counts more; negative if less.
+    pub worked_s: i64,
+    /// Overtime more; negative if less.
+    pub overtime_s: i64,
+}
+
+impl fmt::Display for Tally {
+    /// `3 records of 2 people: 1 absent → present, 2 late no more, worked +9:00, overtime +0:00`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plural = if self.records == 1 { "" } else { "s" };
+        let people = if self.people == 1 { "person" } else { "people" };
+        write!(
+            f,
+            "{} record{plural} of {} {people}",
+            self.records, self.people
+        )?;
+        let mut lead = ": ";
+        let word = |status: Option<Status>| status.map_or("nothing", Status::as_str);
+        for (&(before, after), count) in &self.statuses {
+            write!(f, "{lead}{count} {} → {}", word(before), word(after))?;
+            lead = ", ";
+        }
+        for (count, what) in [
+            (self.newly_late, "late now"),
+            (self.late_no_more, "late no more"),
+        ] {
+            if count > 0 {
+                write!(f, "{lead}{count} {what}")?;
+                lead = ", ";
+            }
+        }
+        for (what, seconds) in [("worked", self.worked_s), ("overtime", self.overtime_s)] {
+            let sign = if seconds < 0 { '-' } else { '+' };
+            let minutes = seconds.abs() / 60;
+            write!(f, "{lead}{what} {sign}{}:{:02}", minutes / 60, minutes % 60)?;
+            lead = ", ";
+        }
+        Ok(())
+    }
+}
+
 impl<R> Default for Changes<R> {
     fn default() -> Self {
         Self {
@@ -80,6 +170,7 @@ impl Record {
 pub(crate) fn between<'a>(
     before: impl Iterator<Item = &'a Record> + Clone,
     after: impl Iterator<Item = &'a Record>,
+    same: impl Fn(&Record, &Record) -> bool,
 ) -> Changes<&'a Record> {
     let mut known: HashMap<_, _> = before
         .clone()
@@ -88,7 +179,7 @@ pub(crate) fn between<'a>(
     let mut changes = Changes::default();
     for record in after {
         match known.remove(&record.key()) {
-            Some(old) if old == record => {}
+            Some(old) if same(old, record) => {}
             old => changes.push(old, Some(record)),
         }
     }
@@ -124,6 +215,6 @@ impl Outcome {
     /// # Ok::<(), attendance_core::Error>(())
     /// ```
     pub fn changes_since<'a>(&'a self, earlier: &'a Self) -> Changes<&'a Record> {
-        between(earlier.records.iter(), self.records.iter())
+        between(earlier.records.iter(), self.records.iter(), Record::eq)
     }
 }

@@ -186,6 +186,20 @@ impl<Z: Zone> Engine<Z> {
         self.ids.len()
     }
 
+    /// The last date that was closed.
+    pub fn closed(&self) -> Option<NaiveDate> {
+        self.closed
+    }
+
+    /// What was taken in, as far as it is held: punches that devices told, and corrections.
+    pub(crate) fn input(&self) -> (Vec<Punch>, Vec<Correction>) {
+        let told = self.held.iter().flatten().filter(|held| held.told);
+        (
+            told.map(|held| held.punch.clone()).collect(),
+            self.corrections.values().cloned().collect(),
+        )
+    }
+
     /// Takes in news, in any order and portions; what is known already changes nothing.
     ///
     /// Records are those of the plan's dates; a person who was unknown so far brings all of them.

@@ -87,6 +87,24 @@ impl serde::Serialize for Instant {
     }
 }
 
+#[cfg(feature = "serde")]
+impl<'de> serde::Deserialize<'de> for Instant {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let (civil, rest) = civil_and_rest(&text).map_err(serde::de::Error::custom)?;
+        if rest == "Z" {
+            Ok(Self::from_civil(civil, 0))
+        } else {
+            Err(serde::de::Error::custom("an instant ends with Z"))
+        }
+    }
+}
+
+#[cfg(feature = "serde")]
+fn civil_and_rest(text: &str) -> Result<(NaiveDateTime, &str), chrono::ParseError> {
+    NaiveDateTime::parse_and_remainder(text, "%Y-%m-%dT%H:%M:%S")
+}
+
 /// An instant together with the UTC offset of the place that it is told for.
 ///
 /// Displays as RFC 3339 with a numeric offset: `2025-03-03T08:00:00+03:00`, never `Z`.
@@ -145,6 +163,30 @@ impl fmt::Display for LocalTime {
 impl serde::Serialize for LocalTime {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+#[cfg(feature = "serde")]
+impl<'de> serde::Deserialize<'de> for LocalTime {
+    /// Also with an offset of whole seconds, as `Display` tells it.
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        use serde::de::Error;
+
+        let text = String::deserialize(deserializer)?;
+        let (civil, offset) = civil_and_rest(&text).map_err(D::Error::custom)?;
+        let wrong = || D::Error::custom("an offset looks like +03:00");
+        let (sign, parts) = match offset.split_at_checked(1) {
+            Some(("+", parts)) => (1, parts),
+            Some(("-", parts)) => (-1, parts),
+            _ => return Err(wrong()),
+        };
+        let mut offset_s = 0;
+        for (part, unit) in parts.split(':').zip([3600, 60, 1]) {
+            let part: u8 = part.parse().map_err(|_| wrong())?;
+            offset_s += i32::from(part) * unit;
+        }
+        let offset_s = sign * offset_s;
+        Ok(Self::new(Instant::from_civil(civil, offset_s), offset_s))
     }
 }
 

