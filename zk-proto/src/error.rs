@@ -240,6 +240,12 @@ pub enum Protocol {
         /// The limit in bytes.
         limit: u32,
     },
+    /// The terminal counts records and sends none.
+    #[error("the terminal counts {counted} records and sends none")]
+    EmptyDataSet {
+        /// What the counters say.
+        counted: u32,
+    },
     /// The terminal closed the connection.
     #[error("the terminal closed the connection")]
     Closed,
@@ -469,6 +475,7 @@ impl Protocol {
             Self::Secured { .. } => "secured_firmware",
             Self::ShortTransfer { .. } | Self::LongTransfer { .. } => "truncated",
             Self::DataSetTooLarge { .. } => "data_set_too_large",
+            Self::EmptyDataSet { .. } => "empty_data_set",
             Self::Closed => "connection_lost",
         }
     }
@@ -481,6 +488,10 @@ impl Protocol {
                  help on slow links."
             }
             Self::DataSetTooLarge { .. } => "Raise the limit if the terminal really holds so much.",
+            Self::EmptyDataSet { .. } => {
+                "Either the counters are wrong or the log is kept elsewhere: check Menu → System → \
+                 Device Type Setting → time attendance."
+            }
             Self::Closed => {
                 "The terminal closed the connection, often because another program connected: it \
                  serves one client at a time. Connect again."

@@ -141,7 +141,7 @@ pub mod wire;
 mod client;
 
 #[cfg(feature = "client")]
-pub use self::client::{Client, Connect, DeviceInfo};
+pub use self::client::{Between, Client, Connect, DeviceInfo, Heard, Listen, Live, Locked};
 pub use self::{
     code::Code,
     error::{DecodeError, Error, Misuse, Protocol},

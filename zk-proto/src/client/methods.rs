@@ -6,10 +6,10 @@ use chrono::NaiveDateTime;
 use super::Client;
 use crate::{
     Code, Error, Misuse,
-    record::{AttendanceLog, Counters, LogHint, User},
+    record::Counters,
     request::{
-        DataSet, DisableDevice, EnableDevice, FreeBuffer, PrepareBuffer, Prepared, ReadAttendance,
-        ReadClock, ReadCounters, ReadOption, ReadSlice, ReadUsers, ReadVersion, Request, SetClock,
+        DataSet, DisableDevice, EnableDevice, FreeBuffer, PrepareBuffer, Prepared, ReadClock,
+        ReadCounters, ReadOption, ReadSlice, ReadVersion, Request, SetClock,
     },
     wire::PackedTime,
 };
@@ -62,30 +62,6 @@ impl Client {
     /// Sets the terminal's clock to a local time; years 2000 to 2099.
     pub async fn set_time(&mut self, time: NaiveDateTime) -> Result<(), Error> {
         self.call(SetClock(PackedTime::from_civil(time)?)).await
-    }
-
-    /// All users. Names come as bytes; [`Client::encoding`] or
-    /// [`Encoding::settle`](crate::Encoding::settle) says how to read them.
-    pub async fn users(&mut self) -> Result<Vec<User>, Error> {
-        let count = self.known_counters().await?.users;
-        match self.read(ReadUsers { count }).await {
-            Err(error) if is_empty(&error, count) => Ok(Vec::new()),
-            result => result,
-        }
-    }
-
-    /// The whole attendance log. A short read is an error that carries what arrived
-    /// ([`Error::partial`], [`AttendanceLog::salvage`]).
-    pub async fn attendance(&mut self) -> Result<AttendanceLog, Error> {
-        let count = self.known_counters().await?.records;
-        let hint = LogHint {
-            count,
-            layout: None,
-        };
-        match self.read(ReadAttendance { hint }).await {
-            Err(error) if is_empty(&error, count) => Ok(AttendanceLog::parse(Bytes::new(), hint)?),
-            result => result,
-        }
     }
 
     /// Prepares the attendance log for reading slices of it. Byte 0 of the data set is the first

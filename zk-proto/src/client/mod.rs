@@ -1,8 +1,12 @@
 //! The session on tokio's sockets. No protocol decisions are made here.
 
 mod connect;
+mod control;
 mod link;
+mod live;
+mod logs;
 mod methods;
+mod templates;
 mod users;
 
 use std::{
@@ -15,7 +19,13 @@ use std::{
 use tokio::net::ToSocketAddrs;
 
 use self::link::Link;
-pub use self::{connect::Connect, methods::DeviceInfo};
+pub use self::{
+    connect::Connect,
+    control::Locked,
+    live::{Heard, Listen, Live},
+    logs::Between,
+    methods::DeviceInfo,
+};
 use crate::{
     Error, Misuse,
     record::{self, Counters},
@@ -48,6 +58,9 @@ pub struct Client {
     counters: Option<Counters>,
     encoding: Encoding,
     disable_while_reading: bool,
+    /// Where and how to connect again.
+    addresses: Vec<SocketAddr>,
+    options: Connect,
 }
 
 impl Client {
@@ -69,9 +82,13 @@ impl Client {
             .await
             .map_err(|error| Error::io("looking up the address", error))?
             .collect();
+        Self::connect_to(&addresses, &options).await
+    }
+
+    async fn connect_to(addresses: &[SocketAddr], options: &Connect) -> Result<Self, Error> {
         let mut first_error = None;
         for transport in options.transports() {
-            match Self::connect_over(*transport, &addresses, &options).await {
+            match Self::connect_over(*transport, addresses, options).await {
                 Err(error @ (Error::Timeout { .. } | Error::Io { .. })) => {
                     // Why the usual transport failed says more than the fall-back's silence.
                     first_error.get_or_insert(error);
@@ -102,9 +119,35 @@ impl Client {
             counters: None,
             encoding: options.encoding,
             disable_while_reading: options.disable_while_reading,
+            addresses: addresses.to_vec(),
+            options: options.clone(),
         };
         client.call(request::Connect).await?;
         Ok(client)
+    }
+
+    /// A new connection in place of this one, to the same terminal.
+    async fn reconnect(&mut self) -> Result<(), Error> {
+        let mut new = Self::connect_to(&self.addresses, &self.options).await?;
+        std::mem::swap(&mut new.on_progress, &mut self.on_progress);
+        // What is dropped here is the old connection; a dead one says no goodbye.
+        *self = new;
+        Ok(())
+    }
+
+    /// Unlocks the keypad without waiting for the answer, as far as the socket takes it at once.
+    fn enable_soon(&mut self) {
+        if self.in_flight && self.session.transport() == Transport::Tcp {
+            return;
+        }
+        self.session.enable_soon();
+        loop {
+            match self.session.poll_output() {
+                Output::Transmit(bytes) => self.link.try_send(&bytes),
+                Output::Event(event) => self.take_event(event),
+                Output::Wait(_) => return,
+            }
+        }
     }
 
     /// Sends a request and waits for its reply.

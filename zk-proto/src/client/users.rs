@@ -1,24 +1,13 @@
 //! Changing the people a terminal knows: look up, verify, write, make effective, read back.
 
-use super::{Client, methods::is_empty};
+use super::Client;
 use crate::{
     Code, Error,
     record::{User, UserLayout, UserRecord},
-    request::{DeleteUser, ReadUserRecords, RefreshData, Request, WriteUser},
+    request::{DeleteUser, RefreshData, Request, WriteUser},
 };
 
 impl Client {
-    /// All users with every byte of their records, for writing them back.
-    pub async fn user_records(&mut self) -> Result<Vec<UserRecord>, Error> {
-        // Writes make the counters of this connection old.
-        self.counters = None;
-        let count = self.known_counters().await?.users;
-        match self.read(ReadUserRecords { count }).await {
-            Err(error) if is_empty(&error, count) => Ok(Vec::new()),
-            result => result,
-        }
-    }
-
     /// Deletes the user with this id, and gives what was deleted.
     ///
     /// Terminals delete by internal number, which is not the id people type. It is looked up in

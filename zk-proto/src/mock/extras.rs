@@ -20,7 +20,6 @@ use super::{device::Conversation, world::World};
 
 /// What a terminal holds beside users and punches.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Extras {
     /// Fingerprint templates, by internal number and finger.
     pub templates: BTreeMap<(u16, u8), Template>,

@@ -5,7 +5,7 @@ use bytes::{BufMut, BytesMut};
 use super::{Answer, DataSet, Exchange, Request};
 use crate::{
     Code, DecodeError,
-    record::{AttendanceLog, LogHint, Operation, User, UserList},
+    record::{AttendanceLog, LogHint, Operation, UserList, UserRecord},
     wire::PackedTime,
 };
 
@@ -45,7 +45,7 @@ impl ReadUsersDirect {
 }
 
 impl Request for ReadUsersDirect {
-    type Reply = Vec<User>;
+    type Reply = Vec<UserRecord>;
     const CODE: Code = Code::USERTEMP_RRQ;
     const EXCHANGE: Exchange = Exchange::Transfer;
     const REPEATABLE: bool = true;
@@ -54,8 +54,8 @@ impl Request for ReadUsersDirect {
         out.put_u8(Self::SELECTOR);
     }
 
-    fn decode(&self, answer: Answer) -> Result<Vec<User>, DecodeError> {
-        UserList::parse(&answer.payload, self.count)
+    fn decode(&self, answer: Answer) -> Result<Vec<UserRecord>, DecodeError> {
+        UserList::records(&answer.payload, self.count)
     }
 }
 

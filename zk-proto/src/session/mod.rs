@@ -264,6 +264,15 @@ impl Session {
         self.state = State::Dead;
     }
 
+    /// Queues the request to unlock the keypad, if it is locked by us, without waiting for the
+    /// answer.
+    pub fn enable_soon(&mut self) {
+        if self.disabled && self.state == State::Ready && self.call.is_none() {
+            self.disabled = false;
+            self.send_alone(&EnableDevice);
+        }
+    }
+
     /// Whether calls are possible.
     pub fn is_connected(&self) -> bool {
         self.state == State::Ready

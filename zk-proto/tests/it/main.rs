@@ -6,4 +6,5 @@ mod known_answers;
 mod regressions;
 mod roundtrip;
 mod session;
+mod terminal;
 mod users;
