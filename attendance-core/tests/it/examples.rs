@@ -1,11 +1,8 @@
 //! Every worked example of the rules, compared completely.
 
-use std::collections::BTreeSet;
-
 use crate::exchange;
 
 const EXAMPLES: &str = include_str!("../data/examples.json");
-const NOT_YET: &str = include_str!("../data/not_yet.txt");
 
 #[test]
 fn every_example_comes_out_as_written() {
@@ -16,27 +13,14 @@ fn every_example_comes_out_as_written() {
         15
     );
 
-    let not_yet: BTreeSet<&str> = NOT_YET
-        .lines()
-        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+    let complaints: Vec<String> = cases
+        .iter()
+        .filter_map(|case| {
+            let differences = case.differences(&case.outcome(false));
+            let complaint = || format!("{}:\n  {}", case.id, differences.join("\n  "));
+            (!differences.is_empty()).then(complaint)
+        })
         .collect();
-    let mut complaints = Vec::new();
-    for case in &cases {
-        let differences = case.differences(&case.outcome(false));
-        match (differences.is_empty(), not_yet.contains(case.id.as_str())) {
-            (true, false) | (false, true) => {}
-            (true, true) => complaints.push(format!("{} passes: take it off not_yet.txt", case.id)),
-            (false, false) => {
-                complaints.push(format!("{}:\n  {}", case.id, differences.join("\n  ")));
-            }
-        }
-    }
-    let known: BTreeSet<&str> = cases.iter().map(|case| case.id.as_str()).collect();
-    complaints.extend(
-        not_yet
-            .difference(&known)
-            .map(|id| format!("{id} is listed, but no case")),
-    );
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
 }
 

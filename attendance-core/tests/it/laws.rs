@@ -3,15 +3,57 @@
 use std::collections::{HashMap, HashSet};
 
 use attendance_core::{
-    ClockSample, Config, Device, Direction, Disposition, Instant, Lock, Outcome, OutlierPolicy,
-    Punch, PunchTime, Record, RosterEntry, Side, Strategy as Pairing,
+    ClockSample, Config, Device, Direction, Disposition, Explanation, Instant, Lock, Outcome,
+    OutlierPolicy, Punch, PunchOutcome, PunchTime, Record, RosterEntry, Side, Strategy as Pairing,
 };
 use chrono::{Days, NaiveDate, TimeDelta};
 use proptest::prelude::*;
-use proptest::sample::Index;
+use proptest::sample::{Index, select};
 
 use crate::site::time;
-use crate::worlds::{again, cases, run, templates, world};
+use crate::worlds::{again, busy_world, cases, run, templates, world};
+
+/// One person's day under first and last, with punches that are apart and in their order.
+fn day() -> impl Strategy<Value = (Config, Vec<Punch>)> {
+    let gaps = prop::collection::vec(700..9000_i64, 1..5);
+    (
+        world(),
+        select(vec!["day", "night", "early", "late", "rounded", "flexible"]),
+        gaps,
+        -7000..7000_i64,
+    )
+        .prop_map(|(world, shift, gaps, begin)| {
+            let mut config = world.config;
+            let date = config.from;
+            (config.to, config.strategy, config.min_span_s) = (date, Pairing::FirstLast, 0);
+            (config.devices, config.identities, config.holidays) = (None, None, Vec::new());
+            (config.default_shift, config.unscheduled_shift) = (None, None);
+            let list = vec![(date, vec![shift.into()])];
+            config.roster = vec![RosterEntry {
+                overrides: list,
+                ..RosterEntry::new("E1")
+            }];
+            // Before the range nothing is known about the person, so no other window is near.
+            let start = match shift {
+                "night" => "20:00",
+                "early" => "06:00",
+                "late" => "14:00",
+                "rounded" => "02:30",
+                _ => "08:00",
+            };
+            let mut at = date.and_time(time(start)) + TimeDelta::seconds(begin);
+            let mut times = vec![at];
+            for gap in gaps {
+                at += TimeDelta::seconds(gap);
+                times.push(at);
+            }
+            let numbered = times.into_iter().zip(0..);
+            let punches = numbered
+                .map(|(at, n)| Punch::new(format!("p{n}"), "E1", "door", at))
+                .collect();
+            (config, punches)
+        })
+}
 
 proptest! {
     #![proptest_config(cases(192))]
@@ -92,6 +134,105 @@ proptest! {
             outcome.records.iter().filter(ended).cloned().collect()
         };
         prop_assert_eq!(settled(&before), settled(&after));
+    }
+
+    #[test]
+    fn l6_a_punch_changes_only_the_records_that_reach_it(world in world(), at in any::<Index>()) {
+        let mut world = world;
+        // One shift a day whose reach ends long before the next one begins; rest, flags and statistics set apart.
+        world.config.roster.clear();
+        world.config.unscheduled_shift = None;
+        world.config.default_shift = Some("day".into());
+        world.config.stat = None;
+        world.config.min_rest_between_s = None;
+        for punch in &mut world.punches {
+            punch.seq = None;
+        }
+        let Some(taken) = world.punches.get(at.index(world.punches.len().max(1))).cloned() else { return Ok(()) };
+        let Ok(after) = world.assess() else { return Ok(()) };
+        world.punches.retain(|punch| punch.id != taken.id);
+        let before = world.assess().unwrap();
+        let place = after.punch(taken.id.as_str()).unwrap();
+        let (Some(from), Some(employee)) = (place.instant(), &place.employee) else { return Ok(()) };
+        let known = before.records.iter().any(|record| record.employee == *employee);
+        prop_assume!(known);
+        // The run of punches that follow one another.
+        let mut to = from;
+        let mut instants: Vec<Instant> =
+            after.punches.iter().filter(|punch| punch.employee.as_ref() == Some(employee)).filter_map(PunchOutcome::instant).collect();
+        instants.sort();
+        for instant in instants {
+            if instant >= to && instant.since(to) <= i64::from(world.config.dedup_window_s) {
+                to = instant;
+            }
+        }
+        for (old, new) in after.changes_since(&before).changed {
+            let bare = |record: &Record| {
+                let mut bare = record.clone();
+                (bare.rest_s, bare.findings) = (None, Vec::new());
+                bare
+            };
+            if bare(old) != bare(new) {
+                let reach = (new.planned_start.unwrap().instant().plus(-14_400), new.planned_end.unwrap().instant().plus(18_000));
+                prop_assert!(reach.0 <= to && from <= reach.1, "{old:?}\n{new:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn l14_staying_longer_never_pays_less(day in day(), longer in 1..30_000_i64) {
+        let (config, mut punches) = day;
+        let before = run(&config, &punches, None).unwrap();
+        let last = punches.last_mut().unwrap();
+        if let PunchTime::Civil(civil) = last.time {
+            last.time = PunchTime::Civil(civil + TimeDelta::seconds(longer));
+        }
+        let after = run(&config, &punches, None).unwrap();
+        let used = |outcome: &Outcome| outcome.punches.iter().all(|punch| punch.disposition.role().is_some());
+        prop_assume!(used(&before) && used(&after));
+        let [before, after] = [before, after].map(|outcome| outcome.records[0].clone());
+        prop_assert!(after.worked_s >= before.worked_s, "{before:?}\n{after:?}");
+        prop_assert!(after.overtime_s >= before.overtime_s, "{before:?}\n{after:?}");
+        prop_assert!(after.early_leave_s <= before.early_leave_s);
+    }
+
+    #[test]
+    fn l15_a_punch_in_the_middle_changes_nothing_but_the_count(day in day(), part in 1..100_i64) {
+        let (config, mut punches) = day;
+        let before = run(&config, &punches, None).unwrap();
+        let civil = |punch: &Punch| match punch.time {
+            PunchTime::Civil(civil) => civil,
+            PunchTime::Instant(instant) => instant.civil(0),
+        };
+        let (first, last) = (civil(&punches[0]), civil(punches.last().unwrap()));
+        let middle = first + TimeDelta::seconds((last - first).num_seconds() * part / 100);
+        let window = i64::from(config.dedup_window_s);
+        prop_assume!(punches.iter().all(|punch| (civil(punch) - middle).num_seconds().abs() > window));
+        punches.push(Punch::new("middle", "E1", "elsewhere", middle));
+        let after = run(&config, &punches, None).unwrap();
+        let used = |outcome: &Outcome| outcome.punches.iter().all(|punch| punch.disposition.role().is_some());
+        prop_assume!(used(&before) && used(&after));
+        let mut expected = before.records[0].clone();
+        expected.punch_count += 1;
+        prop_assert_eq!(&after.records[0], &expected);
+    }
+
+    #[test]
+    fn p2_every_punch_lands_in_exactly_one_place_with_a_reason(world in busy_world()) {
+        let Ok(outcome) = world.assess() else { return Ok(()) };
+        let mut places: HashMap<&str, HashSet<&str>> = HashMap::new();
+        for punch in &outcome.punches {
+            places.entry(punch.disposition.as_str()).or_default().insert(punch.id.as_str());
+            let why = punch.explain();
+            let voided = matches!(punch.disposition, Disposition::Voided { .. });
+            prop_assert_eq!(why.rule().is_none(), voided);
+            prop_assert_eq!(punch.disposition.reason().is_none(), matches!(why, Explanation::Used { .. } | Explanation::OutOfRange { .. }));
+            prop_assert!(!why.to_string().is_empty());
+        }
+        let placed: usize = places.values().map(HashSet::len).sum();
+        let all: HashSet<&str> = places.into_values().flatten().collect();
+        prop_assert_eq!((placed, all.len()), (outcome.punches.len(), outcome.punches.len()));
+        prop_assert!(world.punches.iter().all(|punch| all.contains(punch.id.as_str())));
     }
 
     #[test]

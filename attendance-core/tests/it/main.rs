@@ -7,6 +7,7 @@ mod errors;
 mod examples;
 mod explanations;
 mod faults;
+mod hostile;
 mod laws;
 mod months;
 mod night_shift;
