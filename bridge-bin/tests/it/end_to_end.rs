@@ -95,19 +95,12 @@ struct Site {
 
 impl Site {
     fn new() -> Self {
-        let terminals = ["11", "12"]
-            .map(|seed| {
-                let users = [
-                    "--users",
-                    "12",
-                    "--records",
-                    "150",
-                    "--seed",
-                    seed,
-                    "--transport",
-                    "tcp",
-                ];
-                Process::start(&[&["--json", "mock-device"], &users[..]].concat())
+        // The same people at both, as in a real firm: whichever is read first names them.
+        let terminals = ["GATE-1", "GATE-2"]
+            .map(|serial| {
+                let people = ["--users", "12", "--records", "150", "--seed", "11"];
+                let itself = ["--serial", serial, "--transport", "tcp"];
+                Process::start(&[&["--json", "mock-device"], &people[..], &itself[..]].concat())
             })
             .into();
         Self {
