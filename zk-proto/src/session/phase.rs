@@ -109,19 +109,21 @@ impl Step {
                     code => Next::Done(Err(refusal(context.sent, code))),
                 }
             }
-            Self::Transfer(mut inbound) => match inbound.packet(packet, context.sent) {
+            Self::Transfer(mut inbound) => match inbound.packet(packet, session_id, context.sent) {
                 Ok(Flow::More) => Next::Stay(Self::Transfer(inbound)),
                 Ok(Flow::Answer(answer)) => Next::Done(Ok(answer)),
                 Ok(Flow::Complete) => Next::Done(Ok(inbound.into_answer())),
                 Err(error) => Next::Done(Err(inbound.partial(error))),
             },
-            Self::Preparing(mut inbound) => match inbound.packet(packet, context.sent) {
-                Ok(Flow::More) => Next::Stay(Self::Preparing(inbound)),
-                Ok(Flow::Answer(answer)) => prepared(&answer, context),
-                Ok(Flow::Complete) => Next::Done(Ok(inbound.into_answer())),
-                Err(error) => Next::Done(Err(inbound.partial(error))),
-            },
-            Self::Reading(mut reading) => match reading.packet(packet, context.sent) {
+            Self::Preparing(mut inbound) => {
+                match inbound.packet(packet, session_id, context.sent) {
+                    Ok(Flow::More) => Next::Stay(Self::Preparing(inbound)),
+                    Ok(Flow::Answer(answer)) => prepared(&answer, context),
+                    Ok(Flow::Complete) => Next::Done(Ok(inbound.into_answer())),
+                    Err(error) => Next::Done(Err(inbound.partial(error))),
+                }
+            }
+            Self::Reading(mut reading) => match reading.packet(packet, session_id, context.sent) {
                 Ok(Flow::More) => Next::Stay(Self::Reading(reading)),
                 Ok(_) => chunk_done(reading),
                 Err(error) => read_failed(reading, error),

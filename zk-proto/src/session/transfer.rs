@@ -41,6 +41,8 @@ pub(super) struct Inbound {
     base: usize,
     parts: BTreeMap<u16, Bytes>,
     parts_len: usize,
+    /// Datagrams came that do not belong together: only asking again helps.
+    spoiled: bool,
 }
 
 impl Inbound {
@@ -65,22 +67,53 @@ impl Inbound {
             data,
             parts: BTreeMap::new(),
             parts_len: 0,
+            spoiled: false,
         }
     }
 
     /// Takes a packet that answers the command `sent`.
-    pub(super) fn packet(&mut self, packet: &Packet<'_>, sent: Code) -> Result<Flow, Error> {
+    pub(super) fn packet(
+        &mut self,
+        packet: &Packet<'_>,
+        session_id: u16,
+        sent: Code,
+    ) -> Result<Flow, Error> {
         match packet.header.code {
             Code::PREPARE_DATA => self.announce(packet.payload),
-            Code::DATA => self.collect(packet),
+            Code::DATA => self.collect(packet, session_id),
             code if code.is_ok() => self.acknowledge(packet),
             code => Err(refusal(sent, code)),
         }
     }
 
-    /// Whether only the acknowledgement is missing.
+    /// Whether only the acknowledgement is missing, or the announcement of a datagram that may
+    /// well be the whole answer.
     pub(super) fn is_settled(&self) -> bool {
-        self.announced.is_some_and(|total| self.received() >= total)
+        self.announced.is_some_and(|total| self.is_whole(total))
+            || self.is_lone_datagram()
+            || self.is_nothing()
+    }
+
+    /// "Nothing" was said, and nothing came.
+    fn is_nothing(&self) -> bool {
+        self.acknowledged
+            && self.announced.is_none()
+            && self.requested.is_none()
+            && self.parts.is_empty()
+    }
+
+    /// A datagram came that is part of a transfer, by its session field, and nothing else yet.
+    fn is_lone_datagram(&self) -> bool {
+        self.announced.is_none() && self.requested.is_none() && self.parts.len() == 1
+    }
+
+    /// Whether all bytes are here, and over UDP all numbers between the first and the last.
+    fn is_whole(&self, total: u32) -> bool {
+        let numbers = match (self.parts.keys().next(), self.parts.keys().next_back()) {
+            (Some(first), Some(last)) => usize::from(last - first) + 1,
+            _ => 0,
+        };
+        !self.spoiled && self.received() >= total && numbers == self.parts.len()
     }
 
     /// The transfer as it was before its first packet.
@@ -124,7 +157,7 @@ impl Inbound {
         Ok(self.after_data())
     }
 
-    fn collect(&mut self, packet: &Packet<'_>) -> Result<Flow, Error> {
+    fn collect(&mut self, packet: &Packet<'_>, session_id: u16) -> Result<Flow, Error> {
         if self.announced.is_none() && self.requested.is_none() && self.transport == Transport::Tcp
         {
             // Inline: the whole data set in the answer itself.
@@ -135,52 +168,69 @@ impl Inbound {
                 self.check_room(packet.payload.len())?;
                 self.data.extend_from_slice(packet.payload);
             }
-            Transport::Udp => return self.collect_datagram(packet),
+            Transport::Udp => return Ok(self.collect_datagram(packet, session_id)),
         }
         Ok(self.after_data())
     }
 
-    /// Over UDP the session field tells the order, and a repeated index is dropped. Without an
-    /// announcement this may be the answer itself, or have overtaken the announcement.
-    fn collect_datagram(&mut self, packet: &Packet<'_>) -> Result<Flow, Error> {
-        if self.announced.is_none() && self.requested.is_none() {
-            return Ok(Flow::Answer(single(packet)));
-        }
+    /// Over UDP the session field tells the order, and a repeated index is dropped. What is not
+    /// announced is the answer itself if it has the session's id, and else has overtaken the
+    /// announcement.
+    fn collect_datagram(&mut self, packet: &Packet<'_>, session_id: u16) -> Flow {
         let index = packet.header.session;
-        if self.parts.contains_key(&index) {
-            return Ok(Flow::More);
+        if self.announced.is_none() && self.requested.is_none() && index == session_id {
+            return Flow::Answer(single(packet));
         }
-        self.check_room(packet.payload.len())?;
+        if self.parts.contains_key(&index) {
+            return Flow::More;
+        }
+        if self.check_room(packet.payload.len()).is_err() {
+            self.spoiled = true;
+            return Flow::More;
+        }
         self.parts_len += packet.payload.len();
         self.parts
             .insert(index, Bytes::copy_from_slice(packet.payload));
-        Ok(self.after_data())
+        self.after_data()
     }
 
     fn after_data(&self) -> Flow {
         match (self.announced, self.requested) {
             // A chunk without announcement has no acknowledgement either.
-            (None, Some(requested)) if self.received() >= requested => Flow::Complete,
-            (Some(total), _) if self.acknowledged && self.received() >= total => Flow::Complete,
+            (None, Some(requested)) if self.is_whole(requested) => Flow::Complete,
+            (Some(total), _) if self.acknowledged && self.is_whole(total) => Flow::Complete,
             _ => Flow::More,
         }
     }
 
     fn acknowledge(&mut self, packet: &Packet<'_>) -> Result<Flow, Error> {
-        self.acknowledged = true;
         let received = self.received();
         match self.announced {
-            None if received == 0 => Ok(Flow::Answer(single(packet))),
+            None if received == 0 && !self.may_be_overtaken(packet) => {
+                Ok(Flow::Answer(single(packet)))
+            }
+            None if self.transport == Transport::Udp => {
+                self.acknowledged = true;
+                Ok(Flow::More)
+            }
             None => Ok(Flow::Complete),
-            Some(total) if received >= total => Ok(Flow::Complete),
+            Some(total) if self.is_whole(total) => Ok(Flow::Complete),
             // Datagrams overtake each other.
-            Some(_) if self.transport == Transport::Udp => Ok(Flow::More),
+            Some(_) if self.transport == Transport::Udp => {
+                self.acknowledged = true;
+                Ok(Flow::More)
+            }
             Some(announced) => Err(Protocol::ShortTransfer {
                 announced,
                 received,
             }
             .into()),
         }
+    }
+
+    /// An acknowledgement without payload says "nothing", or has overtaken a whole transfer.
+    fn may_be_overtaken(&self, packet: &Packet<'_>) -> bool {
+        self.transport == Transport::Udp && packet.payload.is_empty()
     }
 
     fn check_room(&self, more: usize) -> Result<(), Error> {
@@ -203,10 +253,11 @@ impl Inbound {
 
     /// Moves the datagrams behind the data, as far as there is no gap.
     fn join(&mut self) {
-        let whole = self
-            .announced
-            .or(self.requested)
-            .is_some_and(|total| self.received() >= total);
+        let whole = self.is_lone_datagram()
+            || self
+                .announced
+                .or(self.requested)
+                .is_some_and(|total| self.is_whole(total));
         let parts = std::mem::take(&mut self.parts);
         for ((index, part), expected) in parts.into_iter().zip(0_u16..) {
             if !whole && index != expected {
@@ -260,8 +311,13 @@ impl Reading {
         payload.freeze()
     }
 
-    pub(super) fn packet(&mut self, packet: &Packet<'_>, sent: Code) -> Result<Flow, Error> {
-        self.inbound.packet(packet, sent)
+    pub(super) fn packet(
+        &mut self,
+        packet: &Packet<'_>,
+        session_id: u16,
+        sent: Code,
+    ) -> Result<Flow, Error> {
+        self.inbound.packet(packet, session_id, sent)
     }
 
     pub(super) fn is_settled(&self) -> bool {

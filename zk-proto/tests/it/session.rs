@@ -7,11 +7,12 @@ use chrono::{NaiveDate, NaiveDateTime};
 use proptest::prelude::*;
 use zk_proto::{
     Code, CommKey, Error, Misuse, Protocol, Session,
-    mock::{Conversation, Fault, MockDevice, Terminal},
-    record::AttendanceLog,
+    mock::{Conversation, Extras, Fault, MockDevice, Terminal},
+    record::{AttendanceLog, Template, TemplateFlag},
     request::{
-        Connect, Exit, PrepareBuffer, ReadAttendance, ReadBuffer, ReadClock, ReadCounters,
-        ReadSlice, ReadUsers, Request,
+        ClearAttendance, Confirmed, Connect, DeleteUser, Exit, Finger, PrepareBuffer,
+        ReadAttendance, ReadBuffer, ReadClock, ReadCounters, ReadSlice, ReadTemplate, ReadUsers,
+        Request, Unlock,
     },
     session::{Event, Options, Output},
     wire::{Framer, Transport},
@@ -425,6 +426,108 @@ fn offsets_that_are_ignored_show_in_the_data() {
         .unwrap(),
         head
     );
+}
+
+/// What datagrams may do to an answer: it is whole all the same.
+#[test]
+fn q27_q28_q33_datagrams_out_of_order_twice_stale_or_astray_change_nothing() {
+    for fault in [
+        Fault::early_acknowledgement(),
+        Fault::reorder(),
+        Fault::duplicate_replies(),
+        Fault::stale_reply(),
+        Fault::event_inside(),
+        Fault::no_announcement(),
+        Fault::send_at_once(),
+        Fault::wrong_number().times(1),
+        Fault::corrupt_checksum().times(1),
+        Fault::silence().times(1),
+    ] {
+        for on in [Code::READ_BUFFER, Code::PREPARE_BUFFER] {
+            let mut pair = Pair::connected(Transport::Udp, terminal(1200));
+            pair.terminal.fault(fault.clone().on(on));
+            let log = pair.call(ReadAttendance::default()).unwrap();
+            assert!(holds(&log, &pair.terminal), "{fault:?} on {on}");
+        }
+    }
+}
+
+#[test]
+fn over_udp_only_what_may_be_sent_twice_is_sent_twice() {
+    let silent = || {
+        let mut pair = Pair::connected(Transport::Udp, terminal(0));
+        pair.terminal.fault(Fault::silence());
+        pair
+    };
+    let mut pair = silent();
+    let error = pair.call(DeleteUser { uid: 3 }).unwrap_err();
+    assert!(matches!(
+        error,
+        Error::Timeout {
+            during: Code::DELETE_USER,
+            ..
+        }
+    ));
+    assert_eq!(pair.sent[1..], [Code::DELETE_USER]);
+    let mut pair = silent();
+    let confirmed = Confirmed::the_data_is_lost_for_good();
+    assert!(pair.call(ClearAttendance(confirmed)).is_err());
+    assert!(pair.call(Unlock { duration: 3 }).is_err());
+    assert_eq!(pair.sent[1..], [Code::CLEAR_ATTLOG, Code::UNLOCK]);
+    let mut pair = silent();
+    assert!(pair.call(ReadClock).is_err());
+    assert_eq!(pair.sent[1..], [Code::GET_TIME; 3]);
+    assert_eq!(pair.session.stats().retries, 2);
+}
+
+#[test]
+fn over_tcp_nothing_is_sent_twice() {
+    for fault in [Fault::silence(), Fault::wrong_number()] {
+        let mut pair = Pair::connected(Transport::Tcp, terminal(0));
+        pair.terminal.fault(fault);
+        let error = pair.call(ReadClock).unwrap_err();
+        assert!(matches!(error, Error::Timeout { .. }), "{error}");
+        assert_eq!(pair.sent[1..], [Code::GET_TIME, Code::EXIT]);
+    }
+}
+
+#[test]
+fn a_template_over_udp_is_whole_or_an_error_too() {
+    // No total stands before a template, so only the announcement knows how long it is.
+    let mut extras = Extras::default();
+    let data: Vec<u8> = (0..200).collect::<Vec<u8>>().repeat(20);
+    let (uid, finger, flag) = (1, 2, TemplateFlag::VALID);
+    let template = Template {
+        uid,
+        finger,
+        flag,
+        data: data.into(),
+    };
+    extras.templates.insert((uid, finger), template.clone());
+    let builder = MockDevice::builder().generate(1, 3, 0).extras(extras);
+    for seed in 0..300_u32 {
+        let mut pair = Pair::connected(Transport::Udp, builder.clone().build().unwrap());
+        let mut step = seed;
+        let mut left = 8;
+        pair.fates = Box::new(move || {
+            if left == 0 {
+                return Fate::Deliver;
+            }
+            left -= 1;
+            step = step.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            match step >> 29 {
+                0 => Fate::Lose,
+                1 => Fate::Repeat,
+                2 | 3 => Fate::Swap,
+                4 => Fate::Late,
+                _ => Fate::Deliver,
+            }
+        });
+        match pair.call(ReadTemplate(Finger { uid, finger })) {
+            Ok(read) => assert_eq!(read, template, "seed {seed}"),
+            Err(error) => assert!(error.is_retryable(), "seed {seed}: {error}"),
+        }
+    }
 }
 
 proptest! {
