@@ -246,6 +246,9 @@ pub enum Protocol {
         /// What the counters say.
         counted: u32,
     },
+    /// Whatever part of a data set is asked for, the terminal serves its beginning.
+    #[error("the terminal serves the beginning of its data whatever part is asked for")]
+    OffsetsIgnored,
     /// The terminal closed the connection.
     #[error("the terminal closed the connection")]
     Closed,
@@ -294,7 +297,9 @@ impl Error {
             ),
             Self::Protocol(error) => !matches!(
                 error,
-                Protocol::Secured { .. } | Protocol::DataSetTooLarge { .. }
+                Protocol::Secured { .. }
+                    | Protocol::DataSetTooLarge { .. }
+                    | Protocol::OffsetsIgnored
             ),
             Self::Misuse(error) => matches!(error, Misuse::Poisoned),
             Self::Incomplete { source, .. } => source.is_retryable(),
@@ -476,6 +481,7 @@ impl Protocol {
             Self::ShortTransfer { .. } | Self::LongTransfer { .. } => "truncated",
             Self::DataSetTooLarge { .. } => "data_set_too_large",
             Self::EmptyDataSet { .. } => "empty_data_set",
+            Self::OffsetsIgnored => "offsets_ignored",
             Self::Closed => "connection_lost",
         }
     }
@@ -488,6 +494,10 @@ impl Protocol {
                  help on slow links."
             }
             Self::DataSetTooLarge { .. } => "Raise the limit if the terminal really holds so much.",
+            Self::OffsetsIgnored => {
+                "This firmware serves a log only in one piece. Raise the size of chunks beyond that of \
+                 its log."
+            }
             Self::EmptyDataSet { .. } => {
                 "Either the counters are wrong or the log is kept elsewhere: check Menu → System → \
                  Device Type Setting → time attendance."

@@ -132,6 +132,7 @@ mod error;
 pub mod manual;
 #[cfg(feature = "mock")]
 pub mod mock;
+pub mod poll;
 pub mod record;
 pub mod request;
 pub mod session;

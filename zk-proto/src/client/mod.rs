@@ -6,6 +6,7 @@ mod link;
 mod live;
 mod logs;
 mod methods;
+mod poll;
 mod templates;
 mod users;
 

@@ -161,6 +161,16 @@ impl AttendanceLog {
         }
     }
 
+    /// The same bytes as records of another layout of the same width; any other layout changes
+    /// nothing.
+    #[must_use]
+    pub fn with_layout(mut self, layout: Layout) -> Self {
+        if layout.width() == self.layout.width() {
+            self.layout = layout;
+        }
+        self
+    }
+
     /// The records that `keep` wants, in a log of their own.
     #[must_use]
     pub fn filter(&self, mut keep: impl FnMut(&AttendanceRef<'_>) -> bool) -> Self {

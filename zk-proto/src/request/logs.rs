@@ -1,6 +1,6 @@
 //! Logs other than the whole attendance log by way of a buffer.
 
-use bytes::{BufMut, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 
 use super::{Answer, DataSet, Exchange, Request};
 use crate::{
@@ -29,6 +29,23 @@ impl Request for ReadAttendanceDirect {
 
     fn decode(&self, answer: Answer) -> Result<AttendanceLog, DecodeError> {
         AttendanceLog::parse(answer.payload, self.hint)
+    }
+}
+
+/// Reads the attendance log directly, as bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadAttendanceBytes;
+
+impl Request for ReadAttendanceBytes {
+    type Reply = Bytes;
+    const CODE: Code = Code::ATTLOG_RRQ;
+    const EXCHANGE: Exchange = Exchange::Transfer;
+    const REPEATABLE: bool = true;
+
+    fn encode(&self, _: &mut BytesMut) {}
+
+    fn decode(&self, answer: Answer) -> Result<Bytes, DecodeError> {
+        Ok(answer.payload)
     }
 }
 

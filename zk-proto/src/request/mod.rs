@@ -57,7 +57,10 @@ pub use self::{
     },
     info::{DeviceOption, ReadCounters, ReadOption, ReadVersion, WriteOption},
     live::{StartEnroll, StartEnrollNumeric, StartVerify, Subscribe},
-    logs::{ReadAttendanceBetween, ReadAttendanceDirect, ReadOperations, ReadUsersDirect},
+    logs::{
+        ReadAttendanceBetween, ReadAttendanceBytes, ReadAttendanceDirect, ReadOperations,
+        ReadUsersDirect,
+    },
     messages::{DeleteMessage, LinkMessage, ReadMessage, UnlinkMessage, WriteMessage},
     raw::Raw,
     sets::{ReadAttendance, ReadUserRecords, ReadUsers},

@@ -346,7 +346,7 @@ impl Reading {
         self.inbound.join();
         self.cut_surplus();
         let received = length(self.inbound.data.len());
-        if received >= self.len {
+        if received >= self.len && !self.repeats_the_beginning() {
             return Ok(true);
         }
         if self.inbound.data.len() == self.inbound.base {
@@ -356,10 +356,28 @@ impl Reading {
             }
             .into());
         }
+        if self.repeats_the_beginning() {
+            self.inbound.data.truncate(self.inbound.base);
+            return Err(Protocol::OffsetsIgnored.into());
+        }
         let data = std::mem::take(&mut self.inbound.data);
         let requested = Some((self.len - received).min(self.max_chunk));
         self.inbound = Inbound::new(self.inbound.transport, requested, self.limit, data);
         Ok(false)
+    }
+
+    /// Whether a later chunk is the first one once more: the total that a data set begins with
+    /// stands nowhere else with the same records behind it.
+    fn repeats_the_beginning(&self) -> bool {
+        const ENOUGH: usize = 16;
+        let data = &self.inbound.data;
+        let (before, chunk) = data
+            .split_at_checked(self.inbound.base)
+            .unwrap_or((data, &[]));
+        self.offset == 0
+            && chunk.len() >= ENOUGH
+            && before.get(..chunk.len()) == Some(chunk)
+            && chunk.iter().any(|byte| chunk.first() != Some(byte))
     }
 
     pub(super) fn into_answer(self) -> Answer {

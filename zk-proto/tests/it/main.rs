@@ -3,6 +3,7 @@
 mod client;
 mod faults;
 mod known_answers;
+mod poll;
 mod regressions;
 mod roundtrip;
 mod session;
