@@ -41,6 +41,9 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// Bytes read from a socket at once.
 const READ_BUFFER: usize = 256 << 10;
 
+/// Events that are kept while nobody takes them; the oldest go first.
+const MOST_EVENTS: usize = 10_000;
+
 /// A connection to one terminal.
 ///
 /// Dropping it says goodbye without waiting; [`disconnect`](Self::disconnect) waits for the
@@ -272,7 +275,13 @@ impl Client {
 
     fn take_event(&mut self, event: Event) {
         match event {
-            Event::Realtime(event) => self.events.push_back(event),
+            Event::Realtime(event) => {
+                // A terminal that never stops telling must not fill the memory.
+                if self.events.len() >= MOST_EVENTS {
+                    self.events.pop_front();
+                }
+                self.events.push_back(event);
+            }
             Event::Progress(progress) => {
                 if let Some(report) = &mut self.on_progress {
                     report(progress);

@@ -55,8 +55,13 @@ pub enum Serve {
 }
 
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a habit of its own, and terminals have any set of them"
+)]
 pub(super) struct Config {
     pub(super) comm_key: CommKey,
+    pub(super) always_ask: bool,
     pub(super) firmware: String,
     pub(super) max_packet: usize,
     pub(super) inline_limit: usize,
@@ -117,6 +122,7 @@ impl Default for Builder {
         Self {
             config: Config {
                 comm_key: CommKey::default(),
+                always_ask: false,
                 firmware: "Ver 6.60 Jun  9 2017".to_owned(),
                 max_packet: 1008,
                 inline_limit: 1024,
@@ -152,6 +158,12 @@ impl Builder {
     /// The comm key; 0 means that none is asked for.
     pub fn comm_key(mut self, key: impl Into<CommKey>) -> Self {
         self.config.comm_key = key.into();
+        self
+    }
+
+    /// Asks for the comm key also where it is 0, as many terminals do.
+    pub fn always_ask(mut self, ask: bool) -> Self {
+        self.config.always_ask = ask;
         self
     }
 

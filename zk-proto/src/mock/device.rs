@@ -367,7 +367,8 @@ impl Terminal {
             client.session = self.next_session;
             self.next_session = self.next_session.wrapping_add(1).max(1);
         }
-        client.connected = self.world.config.comm_key == 0.into();
+        let config = &self.world.config;
+        client.connected = config.comm_key == 0.into() && !config.always_ask;
         let answer = if client.connected {
             Code::ACK_OK
         } else {

@@ -4,6 +4,7 @@ mod client;
 mod faults;
 mod known_answers;
 mod poll;
+mod quirks;
 mod regressions;
 mod roundtrip;
 mod session;
