@@ -3,12 +3,15 @@
 //!
 //! Each law takes the bytes as the fuzzer made them, panics if it is broken and says why.
 
-use std::{collections::HashMap, time::Instant};
+use std::{collections::HashMap, fmt::Debug, time::Instant};
 
 use bytes::{Buf, Bytes, BytesMut};
 use zk_proto::{
-    Code, Error,
-    record::{AttendanceLog, AttendanceRef, LogHint, User, UserLayout, UserList},
+    Code, DecodeError, Error,
+    record::{
+        self, AttendanceLog, AttendanceRef, Combination, EventCode, Face, Group, LogHint, Message,
+        Operation, Template, TimeZone, User, UserLayout, UserList,
+    },
     request::{
         Answer, Connect, DataSet, PrepareBuffer, ReadAttendance, ReadClock, ReadCounters,
         ReadOption, ReadSlice, ReadUsers, ReadVersion, Request,
@@ -26,6 +29,7 @@ pub const LAWS: &[Law] = &[
     ("decode", decode),
     ("framer", framer),
     ("packet", packet),
+    ("records", records),
     ("session", session),
     ("users", users),
 ];
@@ -164,6 +168,55 @@ pub fn users(data: &[u8]) {
             User::parse(&record, UserLayout::Bytes72).as_ref(),
             Ok(&user)
         );
+    }
+}
+
+/// What parses is written again and parses to the same: every structure but users and punches. The first two
+/// bytes are the code of an event, the rest is read as each structure in turn.
+pub fn records(data: &[u8]) {
+    let Some((code, data)) = data.split_first_chunk() else {
+        return;
+    };
+    let payload = Bytes::copy_from_slice(data);
+    let event = record::Event {
+        code: EventCode(u16::from_le_bytes(*code)),
+        payload: payload.clone(),
+    };
+    let _ = format!("{:?}", event.decode());
+    let _ = Face::parse_all(&payload);
+    again(data, Operation::parse, Operation::encode);
+    // 11 bytes before a text that has at most 321; a longer one is cut when it is written.
+    again(
+        &data[..data.len().min(332)],
+        Message::parse,
+        |message, out| {
+            message.encode(true, out);
+        },
+    );
+    again(data, TimeZone::parse, TimeZone::encode);
+    again(data, Group::parse, Group::encode);
+    again(data, Combination::parse, Combination::encode);
+    if let Ok(log) = Operation::parse_log(&payload) {
+        let mut out = BytesMut::new();
+        Operation::encode_log(&log, &mut out);
+        assert_eq!(Operation::parse_log(&out.freeze()), Ok(log));
+    }
+    if let Ok(templates) = Template::parse_all(&payload) {
+        let mut out = BytesMut::new();
+        Template::encode_all(&templates, &mut out);
+        assert_eq!(Template::parse_all(&out.freeze()), Ok(templates));
+    }
+}
+
+fn again<T: PartialEq + Debug>(
+    data: &[u8],
+    parse: impl Fn(&[u8]) -> Result<T, DecodeError>,
+    encode: impl Fn(&T, &mut BytesMut),
+) {
+    if let Ok(value) = parse(data) {
+        let mut out = BytesMut::new();
+        encode(&value, &mut out);
+        assert_eq!(parse(&out), Ok(value));
     }
 }
 
