@@ -1,16 +1,18 @@
 //! Assesses the cases of a file in the form of `domain/examples.json`.
 //!
 //! ```console
-//! $ cargo run -q -p attendance-core --example assess --features serde -- [--check] [--full] FILE.json
+//! $ cargo run -q -p attendance-core --example assess --features serde -- [--check] [--full] [--table] FILE.json
 //! ```
 //!
 //! One line per case: `{"id", "outcome": {records, punches, weeks?} | {error}}`. `--full` adds `slot` and `settles_at`;
-//! `--check` lists instead what differs from `expect`.
+//! `--check` lists instead what differs from `expect`; `--table` shows days, punches and their explanations to people.
 #![expect(clippy::print_stdout, reason = "it is a command")]
 
 #[path = "../tests/support/exchange.rs"]
 #[expect(dead_code, reason = "shared with the tests")]
 mod exchange;
+#[path = "../tests/support/table.rs"]
+mod table;
 #[path = "../tests/support/zones.rs"]
 mod zones;
 
@@ -26,9 +28,9 @@ fn main() -> ExitCode {
         &files[..],
         options
             .iter()
-            .all(|option| option == "--check" || option == "--full"),
+            .all(|option| ["--check", "--full", "--table"].contains(&option.as_str())),
     ) else {
-        eprintln!("usage: assess [--check] [--full] FILE.json");
+        eprintln!("usage: assess [--check | --table] [--full] FILE.json");
         return ExitCode::from(2);
     };
     let has = |name: &str| options.iter().any(|option| option == name);
@@ -43,6 +45,10 @@ fn main() -> ExitCode {
 
     let (mut passed, mut failed) = (0, 0);
     for case in &cases {
+        if has("--table") && !has("--check") {
+            print!("{}", table::of(case));
+            continue;
+        }
         let outcome = case.outcome(has("--full"));
         if !has("--check") {
             println!("{}", json!({ "id": case.id, "outcome": outcome }));

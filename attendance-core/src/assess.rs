@@ -9,7 +9,8 @@ use crate::intake::{Intake, Stamp};
 use crate::plan::{Plan, Roster};
 use crate::schedule::Calendar;
 use crate::{
-    Correction, EmployeeId, Error, Instant, LocalTime, Outcome, Punch, Record, Zone, usual, week,
+    Correction, EmployeeId, Error, Instant, LocalTime, Outcome, Punch, Record, Slot, Zone, usual,
+    week,
 };
 
 /// From punches to records: the outcome is a function of the plan and the *sets* of punches and corrections (R61).
@@ -36,7 +37,15 @@ pub fn assess(
         intake: &intake,
         records: Vec::new(),
         timely: Vec::new(),
+        places: Vec::new(),
+        punched: Vec::new(),
     };
+    // Room is only a wish: nobody has to have that many dates.
+    let dates = usize::try_from((plan.config.to - plan.config.from).num_days() + 1).unwrap_or(0);
+    let most = intake.employees.len().saturating_mul(dates);
+    let _ = work
+        .records
+        .try_reserve_exact(most.min(intake.readings.len() + 1024));
     work.desk.fates = vec![Fate::Barred; intake.readings.len()];
     let mut weeks = plan.config.weekly.map(|_| Vec::new());
     let mut begin = 0;
@@ -69,6 +78,9 @@ struct Work<'p, Z> {
     intake: &'p Intake<'p>,
     records: Vec<Record>,
     timely: Vec<Stamp>,
+    places: Vec<Place>,
+    /// Records with punches, by the start of their shift.
+    punched: Vec<(ByStart, usize)>,
 }
 
 impl<Z: Zone> Work<'_, Z> {
@@ -92,21 +104,9 @@ impl<Z: Zone> Work<'_, Z> {
             self.desk.sort_out(&self.timely, roster);
         }
 
-        let (calendar, desk) = (&self.calendar, &mut self.desk);
-        let mut made = Vec::with_capacity(desk.instances.len() + desk.groups.open.len());
-        for index in 0..desk.instances.len() {
-            let start = desk.instances[index].start;
-            let record = desk.planned(index, calendar, employee, roster);
-            made.extend(record.map(|record| (start, record)));
-        }
-        for index in 0..desk.groups.open.len() {
-            let start = desk.groups.open[index].first;
-            let record = desk.open(index, employee, roster);
-            made.extend(record.map(|record| (start, record)));
-        }
-        desk.outliers_and_orphans(calendar);
-        self.idle_dates(employee, roster, &mut made);
-        self.finish(made);
+        self.lay_out(roster);
+        self.desk.outliers_and_orphans(&self.calendar);
+        self.make(employee, roster);
         Ok(())
     }
 
@@ -123,54 +123,116 @@ impl<Z: Zone> Work<'_, Z> {
         }
     }
 
-    /// Every covered date has at least one record (R63).
-    fn idle_dates(
-        &self,
-        employee: &EmployeeId,
-        roster: Option<&Roster>,
-        made: &mut Vec<(Instant, Record)>,
-    ) {
-        let mut taken: Vec<NaiveDate> = made.iter().map(|(_, record)| record.date).collect();
-        taken.sort_unstable();
-        let mut taken = taken.into_iter().peekable();
-        let mut date = self.plan.config.from;
-        while date <= self.plan.config.to {
-            while taken.next_if(|&other| other < date).is_some() {}
-            if taken.peek() != Some(&date) {
-                let record = self.desk.idle(date, employee, roster);
-                made.extend(record.map(|record| (desk::idle_start(date), record)));
+    /// Finds the order of the records (R63) before they are made.
+    fn lay_out(&mut self, roster: Option<&Roster>) {
+        let (plan, desk) = (self.plan, &self.desk);
+        let (first, last) = (plan.config.from, plan.config.to);
+        self.places.clear();
+        for (index, instance) in desk.instances.iter().enumerate() {
+            self.places.push(Place {
+                date: self.calendar.date(instance.day),
+                start: instance.start,
+                shift: Some(instance.template),
+                slot: Slot::Nth(instance.slot),
+                made_from: MadeFrom::Planned(index),
+            });
+        }
+        for (index, open) in desk.groups.open.iter().enumerate() {
+            self.places.push(Place {
+                date: open.date,
+                start: open.first,
+                shift: Some(open.template),
+                slot: Slot::Since(open.first),
+                made_from: MadeFrom::Open(index),
+            });
+        }
+        let order = |place: &Place| (place.date, place.start, place.shift, place.slot);
+        if !self.places.is_sorted_by_key(order) {
+            self.places.sort_by_key(order);
+        }
+        // Every covered date has at least one record.
+        let dates = self.places.chunk_by(|a, b| a.date == b.date);
+        let mut dates = dates.map(|places| places[0].date).peekable();
+        let mut idle = Vec::new();
+        let mut date = first;
+        while date <= last {
+            while dates.next_if(|&other| other < date).is_some() {}
+            if dates.peek() != Some(&date) && plan.list(roster, date).is_some() {
+                idle.push(Place {
+                    date,
+                    start: desk::idle_start(date),
+                    shift: None,
+                    slot: Slot::Nth(0),
+                    made_from: MadeFrom::Nothing,
+                });
             }
             date = match date.succ_opt() {
                 Some(next) => next,
                 None => break,
             };
         }
+        if !idle.is_empty() {
+            self.places.append(&mut idle);
+            self.places.sort_by_key(|place| place.date);
+        }
     }
 
-    /// What depends on the neighbours: rest, ordinals, statistics; then the order of R63.
-    fn finish(&mut self, mut made: Vec<(Instant, Record)>) {
+    /// Makes the records, and looks at what depends on the neighbours: ordinals, rest, statistics.
+    fn make(&mut self, employee: &EmployeeId, roster: Option<&Roster>) {
         let first = self.records.len();
-        made.sort_by(|(a_start, a), (b_start, b)| {
-            (a_start, &a.shift, a.slot).cmp(&(b_start, &b.shift, b.slot))
-        });
-        let mut left: Option<LocalTime> = None;
-        for (_, record) in made.iter_mut().filter(|(_, record)| record.punch_count > 0) {
-            desk::rest(record, left, self.plan.config.min_rest_between_s);
-            left = record.clock_out;
-        }
-        made.sort_by_key(|(_, record)| record.date);
+        let desk = &mut self.desk;
+        self.punched.clear();
         let mut before: Option<(NaiveDate, u32)> = None;
-        for (_, record) in &mut made {
+        for place in &self.places {
+            let record = match place.made_from {
+                MadeFrom::Planned(index) => desk.planned(index, &self.calendar, employee, roster),
+                MadeFrom::Open(index) => desk.open(index, employee, roster),
+                MadeFrom::Nothing => desk.idle(place.date, employee, roster),
+            };
+            let Some(mut record) = record else { continue };
             record.ordinal = match before {
                 Some((date, ordinal)) if date == record.date => ordinal + 1,
                 _ => 0,
             };
             before = Some((record.date, record.ordinal));
+            if record.punch_count > 0 {
+                let order = (place.start, place.shift, place.slot);
+                self.punched.push((order, self.records.len()));
+            }
+            self.records.push(record);
         }
-        self.records
-            .extend(made.into_iter().map(|(_, record)| record));
+        // By start, which is the order of dates but where zones differ.
+        if !self.punched.is_sorted_by_key(|(order, _)| *order) {
+            self.punched.sort_by_key(|(order, _)| *order);
+        }
+        let mut left: Option<LocalTime> = None;
+        for &(_, at) in &self.punched {
+            let record = &mut self.records[at];
+            desk::rest(record, left, self.plan.config.min_rest_between_s);
+            left = record.clock_out;
+        }
         if let Some(stat) = self.plan.config.stat {
             usual::mark(&mut self.records[first..], stat);
         }
     }
+}
+
+/// The order in which rest is looked at (R59).
+type ByStart = (Instant, Option<u32>, Slot);
+
+/// A record that is to be made, by the order of R63.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    date: NaiveDate,
+    start: Instant,
+    shift: Option<u32>,
+    slot: Slot,
+    made_from: MadeFrom,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum MadeFrom {
+    Planned(usize),
+    Open(usize),
+    Nothing,
 }

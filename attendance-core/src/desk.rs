@@ -209,8 +209,7 @@ pub(crate) fn rest(record: &mut Record, left: Option<LocalTime>, least_s: Option
     if let Some(least_s) = least_s
         && rest_s < i64::from(least_s)
     {
-        record.flags.push(Flag::ShortRest);
-        record.flags.sort_unstable();
+        record.flags.insert(Flag::ShortRest);
         record
             .findings
             .push(Explanation::ShortRest { rest_s, least_s });

@@ -12,9 +12,9 @@ use crate::person::{Key, Live, Mark, Office, Person, Told};
 use crate::plan::Plan;
 use crate::schedule::Calendar;
 use crate::{
-    Changes, Correction, CorrectionId, DeviceId, Disposition, EmployeeId, Error, Instant,
+    Changes, Correction, CorrectionId, DeviceId, Disposition, EmployeeId, Error, Instant, Kept,
     LocalTime, OrphanReason, Outcome, Punch, PunchId, PunchOutcome, PunchTime, Record, Resolved,
-    UserId, Zone, week,
+    Set, UserId, Zone, week,
 };
 
 /// Assesses punches as they come, and says which records each portion changed.
@@ -519,7 +519,7 @@ impl<Z: Zone> Engine<Z> {
             date: None,
             shift: None,
             time: read,
-            notes: Vec::new(),
+            notes: Set::EMPTY,
         };
         let (id, seq) = (punch.id.clone(), punch.seq);
         let chain = (punch.device.clone(), punch.user.clone());
@@ -633,7 +633,7 @@ impl<Z: Zone> Engine<Z> {
             &self.plan,
         );
         held.outcome.time = time;
-        held.outcome.notes = held.notes.to_vec();
+        held.outcome.notes = held.notes.to_set();
         (held.outcome.date, held.outcome.shift) = (None, None);
         if let Some(barred) = barred {
             held.outcome.disposition = barred.disposition();
@@ -759,12 +759,14 @@ impl<Z: Zone> Engine<Z> {
     fn tell(&mut self, told: Vec<Told>) {
         for Told { at, fate, edge } in told {
             let kept = |of: u32| {
-                let kept = self.held[of as usize].as_ref();
-                let none = || (PunchId::from(""), None);
-                kept.map_or_else(none, |kept| (kept.punch.id.clone(), kept.outcome.time))
+                let window_s = self.plan.config.dedup_window_s;
+                match &self.held[of as usize] {
+                    Some(kept) => Kept::new(&kept.punch.id, kept.outcome.time, window_s),
+                    None => Kept::new(&PunchId::from(""), None, window_s),
+                }
             };
             let unknown = LocalTime::new(Instant::MIN, 0);
-            let disposition = fate.disposition(&self.plan, kept, |_| edge.unwrap_or(unknown));
+            let disposition = fate.disposition(kept, |_| edge.unwrap_or(unknown));
             let place = fate.place();
             let shift = place.map(|(template, _)| self.plan.template(template).shift.id.clone());
             if let Some(held) = self.held[at as usize].as_mut() {

@@ -474,16 +474,11 @@ impl PunchOutcome {
                 shift: self.shift.clone(),
                 date: self.date,
             },
-            Disposition::Duplicate {
-                reason,
-                of_time,
-                window_s,
-                ..
-            } => Explanation::Duplicate {
+            Disposition::Duplicate { reason, of } => Explanation::Duplicate {
                 time: told,
-                of_time: *of_time,
+                of_time: of.time,
                 reason: *reason,
-                window_s: *window_s,
+                window_s: of.window_s,
             },
             Disposition::Outlier { reason, edge } => Explanation::OutlierPunch {
                 time: told,

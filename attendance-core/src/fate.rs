@@ -1,12 +1,14 @@
 //! What became of each punch: numbers while the work goes on, words at its end.
 
+use std::sync::Arc;
+
 use chrono::NaiveDate;
 
-use crate::intake::{Barred, Intake, Reading};
+use crate::intake::{Barred, Intake};
 use crate::plan::Plan;
 use crate::{
-    Beyond, Disposition, DuplicateReason, Instant, LocalTime, OrphanReason, PunchId, PunchOutcome,
-    Role, Rule,
+    Beyond, Disposition, DuplicateReason, Instant, Kept, LocalTime, OrphanReason, PunchId,
+    PunchOutcome, Role, Rule,
 };
 
 /// What became of a punch, as long as there are only numbers.
@@ -51,24 +53,17 @@ impl Fate {
     }
 
     /// In words; `kept` and `edge` look up what a fate only has the numbers of.
-    pub(crate) fn disposition<Z>(
+    pub(crate) fn disposition(
         self,
-        plan: &Plan<Z>,
-        kept: impl FnOnce(u32) -> (PunchId, Option<LocalTime>),
+        kept: impl FnOnce(u32) -> Arc<Kept>,
         edge: impl FnOnce(u32) -> LocalTime,
     ) -> Disposition {
         match self {
             Self::LateLocked(until) => Disposition::LateLocked { until },
-            Self::Duplicate { of, reason } => {
-                let (of, of_time) = kept(of);
-                Disposition::Duplicate {
-                    reason,
-                    of,
-                    // A kept punch is in a stream, so it has a time.
-                    of_time: of_time.unwrap_or(LocalTime::new(Instant::MIN, 0)),
-                    window_s: plan.config.dedup_window_s,
-                }
-            }
+            Self::Duplicate { of, reason } => Disposition::Duplicate {
+                reason,
+                of: kept(of),
+            },
             Self::Outlier {
                 reason, edge: at, ..
             } => Disposition::Outlier {
@@ -85,6 +80,17 @@ impl Fate {
     }
 }
 
+impl Kept {
+    /// A kept punch is in a stream, so it has a time.
+    pub(crate) fn new(id: &PunchId, time: Option<LocalTime>, window_s: u32) -> Arc<Self> {
+        Arc::new(Self {
+            id: id.clone(),
+            time: time.unwrap_or(LocalTime::new(Instant::MIN, 0)),
+            window_s,
+        })
+    }
+}
+
 /// The outcome of each punch, by id.
 pub(crate) fn tell<Z>(
     intake: &Intake<'_>,
@@ -92,14 +98,23 @@ pub(crate) fn tell<Z>(
     edges: &[LocalTime],
     plan: &Plan<Z>,
 ) -> Vec<PunchOutcome> {
-    let outcome = |(reading, fate): (&Reading<'_>, &Fate)| {
-        let kept = |of: u32| {
-            let kept = &intake.readings[of as usize];
-            (kept.punch.id.clone(), kept.time)
-        };
+    // Duplicates of one punch often come together, and share what is said of it.
+    let mut last: Option<(u32, Arc<Kept>)> = None;
+    let mut kept = |of: u32| match &last {
+        Some((at, kept)) if *at == of => Arc::clone(kept),
+        _ => {
+            let reading = &intake.readings[of as usize];
+            let window_s = plan.config.dedup_window_s;
+            let kept = Kept::new(&reading.punch.id, reading.time, window_s);
+            last = Some((of, Arc::clone(&kept)));
+            kept
+        }
+    };
+    let outcome = |at: usize| {
+        let (reading, fate) = (&intake.readings[at], fates[at]);
         let disposition = match reading.barred {
             Some(barred) => barred.disposition(),
-            None => fate.disposition(plan, kept, |edge| edges[edge as usize]),
+            None => fate.disposition(&mut kept, |edge| edges[edge as usize]),
         };
         let place = fate.place();
         PunchOutcome {
@@ -111,10 +126,13 @@ pub(crate) fn tell<Z>(
             date: place.map(|(_, date)| date),
             shift: place.map(|(template, _)| plan.template(template).shift.id.clone()),
             time: reading.time,
-            notes: reading.notes.to_vec(),
+            notes: reading.notes.to_set(),
         }
     };
-    intake.readings.iter().zip(fates).map(outcome).collect()
+    match &intake.by_id {
+        None => (0..fates.len()).map(outcome).collect(),
+        Some(by_id) => by_id.iter().map(|&at| at as usize).map(outcome).collect(),
+    }
 }
 
 impl Barred<'_> {

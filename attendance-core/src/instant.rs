@@ -1,6 +1,7 @@
 //! Points on the UTC time line (R1).
 
 use std::fmt;
+use std::num::NonZeroI32;
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeDelta};
 
@@ -108,43 +109,74 @@ fn civil_and_rest(text: &str) -> Result<(NaiveDateTime, &str), chrono::ParseErro
 /// An instant together with the UTC offset of the place that it is told for.
 ///
 /// Displays as RFC 3339 with a numeric offset: `2025-03-03T08:00:00+03:00`, never `Z`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct LocalTime {
-    instant: Instant,
-    offset_s: i32,
+    /// The instant's halves: a record holds many of these, and so they take three quarters of the room.
+    high: i32,
+    low: u32,
+    /// Shifted so that 0 is free to stand for the lack of a time.
+    offset: NonZeroI32,
 }
 
 impl LocalTime {
     /// This instant, told `offset_s` seconds east of UTC.
     pub const fn new(instant: Instant, offset_s: i32) -> Self {
-        Self { instant, offset_s }
+        let (high, low) = halves(instant.0);
+        Self {
+            high,
+            low,
+            offset: match NonZeroI32::new(offset_s ^ i32::MIN) {
+                Some(offset) => offset,
+                // 68 years west of UTC, or one second less.
+                None => NonZeroI32::MIN,
+            },
+        }
     }
 
     /// The point on the time line.
     pub const fn instant(self) -> Instant {
-        self.instant
+        Instant(whole(self.high, self.low))
     }
 
     /// Seconds east of UTC.
     pub const fn offset_s(self) -> i32 {
-        self.offset_s
+        self.offset.get() ^ i32::MIN
     }
 
     /// What the clock on the wall shows.
     pub fn civil(self) -> NaiveDateTime {
-        self.instant.civil(self.offset_s)
+        self.instant().civil(self.offset_s())
     }
 
     /// Seconds since local midnight by the clock on the wall.
     pub(crate) fn second_of_day(self) -> i64 {
-        (self.instant.unix() + i64::from(self.offset_s)).rem_euclid(86_400)
+        (self.instant().unix() + i64::from(self.offset_s())).rem_euclid(86_400)
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "what is cut off is the other half"
+)]
+#[expect(clippy::cast_sign_loss, reason = "the sign is in the upper half")]
+const fn halves(number: i64) -> (i32, u32) {
+    ((number >> 32) as i32, number as u32)
+}
+
+const fn whole(high: i32, low: u32) -> i64 {
+    (high as i64) << 32 | low as i64
+}
+
+impl fmt::Debug for LocalTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LocalTime({self})")
     }
 }
 
 impl fmt::Display for LocalTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sign = if self.offset_s < 0 { '-' } else { '+' };
-        let offset = self.offset_s.unsigned_abs();
+        let sign = if self.offset_s() < 0 { '-' } else { '+' };
+        let offset = self.offset_s().unsigned_abs();
         let (hours, minutes, seconds) = (offset / 3600, offset / 60 % 60, offset % 60);
         write!(
             f,

@@ -1,5 +1,6 @@
 //! From what was delivered to one ordered stream per employee (sections A to C).
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use chrono::{Datelike, NaiveDateTime};
@@ -11,7 +12,7 @@ use crate::rank::Ranked;
 use crate::reading::ClockCurve;
 use crate::{
     CorrectionId, DeviceId, Direction, EmployeeId, Error, Instant, Kind, LocalTime, Note,
-    Occurrence, OrphanReason, Punch, PunchId, PunchTime, Resolved, Strategy, Zone,
+    Occurrence, OrphanReason, Punch, PunchId, PunchTime, Resolved, Set, Strategy, Zone,
 };
 
 /// A punch in the stream of its employee.
@@ -23,7 +24,7 @@ pub(crate) struct Stamp {
     pub(crate) user: u32,
     /// Absent is −1 (R7).
     pub(crate) state: i64,
-    /// Rank of the punch by id: its place in [`Intake::readings`].
+    /// Its place in [`Intake::readings`].
     pub(crate) punch: u32,
     pub(crate) kind: Kind,
 }
@@ -55,7 +56,7 @@ pub(crate) struct Notes {
 }
 
 impl Notes {
-    pub(crate) fn to_vec(self) -> Vec<Note> {
+    pub(crate) fn to_set(self) -> Set<Note> {
         let notes = [
             (self.clock_corrected, Note::ClockCorrected),
             (self.dst_fold, Note::DstFold),
@@ -71,8 +72,10 @@ impl Notes {
 /// All punches, each read, and the streams.
 #[derive(Debug)]
 pub(crate) struct Intake<'a> {
-    /// By punch id.
+    /// As delivered, each punch once.
     pub(crate) readings: Vec<Reading<'a>>,
+    /// The places of the readings by punch id; `None` if they are in this order.
+    pub(crate) by_id: Option<Vec<u32>>,
     /// By id: those in the roster and those with a plausible punch (R63).
     pub(crate) employees: Vec<EmployeeId>,
     /// The stream of each employee, in canonical order (R7), one behind the other.
@@ -87,7 +90,7 @@ impl<'a> Intake<'a> {
         corrected: &'a Corrected,
         plan: &Plan<Z>,
     ) -> Result<Self, Error> {
-        let set = set_by_id(punches, &corrected.added)?;
+        let Delivered { set, by_id } = delivered(punches, &corrected.added)?;
         let devices = Ranked::new(set.iter().map(|punch| punch.device.as_str()));
         let users = Ranked::new(set.iter().map(|punch| punch.user.as_str()));
         let known: Vec<Option<Terminal<'_>>> = devices
@@ -98,7 +101,6 @@ impl<'a> Intake<'a> {
         let mut people = People::new(plan, users.names.len());
 
         let mut readings = Vec::with_capacity(set.len());
-        let mut marks = Vec::with_capacity(set.len());
         let mut doubled = Vec::new();
         for (rank, punch) in set.iter().copied().enumerate() {
             let (device, user) = (devices.ranks[rank], users.ranks[rank]);
@@ -118,17 +120,17 @@ impl<'a> Intake<'a> {
                 reading.time = Some(told.time);
                 reading.employee = people.find(device, user, terminal.manual, punch);
             }
-            marks.push((device, user));
             readings.push(reading);
         }
-        settle_doubled(&doubled, &mut readings, &marks, |device| {
+        let mark = |at: usize| (devices.ranks[at], users.ranks[at]);
+        settle_doubled(&doubled, &mut readings, mark, |device| {
             known[device as usize]
                 .as_ref()
                 .map(|terminal| &plan.zones[terminal.zone])
         });
 
         for (rank, reading) in readings.iter_mut().enumerate() {
-            let Some(terminal) = &known[marks[rank].0 as usize] else {
+            let Some(terminal) = &known[devices.ranks[rank] as usize] else {
                 continue;
             };
             let Some(time) = reading.time else { continue };
@@ -144,7 +146,7 @@ impl<'a> Intake<'a> {
             );
         }
         let employees = people.rank(&mut readings);
-        let (stamps, ends) = streams(&readings, &marks, employees.len(), |punch, device| {
+        let (stamps, ends) = streams(&readings, mark, employees.len(), |punch, device| {
             let direction = known[device as usize]
                 .as_ref()
                 .map_or(Direction::Both, |terminal| terminal.direction);
@@ -152,6 +154,7 @@ impl<'a> Intake<'a> {
         });
         Ok(Self {
             readings,
+            by_id,
             employees,
             stamps,
             ends,
@@ -162,7 +165,7 @@ impl<'a> Intake<'a> {
 /// R7, R10: the stream of each employee in canonical order, and where each ends.
 fn streams(
     readings: &[Reading<'_>],
-    marks: &[(u32, u32)],
+    mark: impl Fn(usize) -> (u32, u32),
     employees: usize,
     kind: impl Fn(&Punch, u32) -> Kind,
 ) -> (Vec<Stamp>, Vec<usize>) {
@@ -191,56 +194,142 @@ fn streams(
         kind: Kind::Unknown,
     };
     let mut stamps = vec![nothing; total];
-    for ((rank, reading), &(device, user)) in (0..).zip(readings).zip(marks) {
+    for (place, (at, reading)) in (0..).zip(readings.iter().enumerate()) {
         let Some((instant, employee)) = live(reading) else {
             continue;
         };
+        let (device, user) = mark(at);
         stamps[ends[employee]] = Stamp {
             instant,
             device,
             user,
             state: reading.punch.state.unwrap_or(-1),
-            punch: rank,
+            punch: place,
             kind: kind(reading.punch, device),
         };
         ends[employee] += 1;
     }
-    let canonical = |stamp: &Stamp| {
-        (
-            stamp.instant,
-            stamp.device,
-            stamp.user,
-            stamp.state,
-            stamp.punch,
-        )
+    let canonical = |a: &Stamp, b: &Stamp| {
+        let key = |stamp: &Stamp| (stamp.instant, stamp.device, stamp.user, stamp.state);
+        let id = |stamp: &Stamp| &readings[stamp.punch as usize].punch.id;
+        key(a).cmp(&key(b)).then_with(|| id(a).cmp(id(b)))
     };
+    let (mut keys, mut sorted) = (Vec::new(), Vec::new());
     let mut begin = 0;
     for &end in &ends {
-        let stream = &mut stamps[begin..end];
-        if !stream.is_sorted_by_key(canonical) {
-            stream.sort_unstable_by_key(canonical);
-        }
+        sort_stream(&mut stamps[begin..end], &mut keys, &mut sorted, canonical);
         begin = end;
     }
     (stamps, ends)
 }
 
-/// R14: punches form a set by id.
-fn set_by_id<'a>(punches: &'a [Punch], added: &'a [Punch]) -> Result<Vec<&'a Punch>, Error> {
-    let mut set: Vec<&Punch> = punches.iter().chain(added).collect();
-    if !set.is_sorted_by(|a, b| a.id < b.id) {
-        set.sort_by(|a, b| a.id.cmp(&b.id));
-        if let Some(pair) = set
-            .windows(2)
-            .find(|pair| pair[0].id == pair[1].id && pair[0] != pair[1])
-        {
-            return Err(Error::ConflictingPunchId {
-                id: pair[0].id.clone(),
-            });
-        }
-        set.dedup_by(|a, b| a.id == b.id);
+/// Sorts by instant as plain numbers, and then only what happened in the same second by all the rest.
+fn sort_stream(
+    stream: &mut [Stamp],
+    keys: &mut Vec<u128>,
+    sorted: &mut Vec<Stamp>,
+    canonical: impl Fn(&Stamp, &Stamp) -> Ordering,
+) {
+    if stream.is_sorted_by(|a, b| canonical(a, b).is_le()) {
+        return;
     }
-    Ok(set)
+    // As many as fit into the numbers' lower half.
+    let Ok(_) = u32::try_from(stream.len()) else {
+        stream.sort_unstable_by(canonical);
+        return;
+    };
+    keys.clear();
+    let instants = (0_u128..).zip(stream.iter());
+    keys.extend(instants.map(|(at, stamp)| {
+        let since = stamp.instant.since(Instant::MIN);
+        u128::from(since.unsigned_abs()) << 32 | at
+    }));
+    keys.sort_unstable();
+    sorted.clear();
+    sorted.extend(keys.iter().map(|key| stream[low_half(*key)]));
+    for same in sorted.chunk_by_mut(|a, b| a.instant == b.instant) {
+        if same.len() > 1 {
+            same.sort_unstable_by(&canonical);
+        }
+    }
+    stream.copy_from_slice(sorted);
+}
+
+/// The place that is in the lower 32 bits of a sorting key.
+fn low_half(key: u128) -> usize {
+    let [.., a, b, c, d] = key.to_be_bytes();
+    u32::from_be_bytes([a, b, c, d]) as usize
+}
+
+/// The set of punches (R14).
+struct Delivered<'a> {
+    /// Each once, as delivered.
+    set: Vec<&'a Punch>,
+    by_id: Option<Vec<u32>>,
+}
+
+fn delivered<'a>(punches: &'a [Punch], added: &'a [Punch]) -> Result<Delivered<'a>, Error> {
+    let mut set: Vec<&Punch> = punches.iter().chain(added).collect();
+    if set.is_sorted_by(|a, b| a.id < b.id) {
+        return Ok(Delivered { set, by_id: None });
+    }
+    let mut by_id = order_by_id(&set);
+    let id = |at: u32| &set[at as usize].id;
+    if by_id.windows(2).any(|pair| id(pair[0]) == id(pair[1])) {
+        let mut twice = vec![false; set.len()];
+        for same in by_id.chunk_by(|&a, &b| id(a) == id(b)) {
+            let first = set[same[0] as usize];
+            for &other in &same[1..] {
+                if set[other as usize] != first {
+                    return Err(Error::ConflictingPunchId {
+                        id: first.id.clone(),
+                    });
+                }
+                twice[other as usize] = true;
+            }
+        }
+        let mut flags = twice.iter();
+        set.retain(|_| flags.next() == Some(&false));
+        by_id = order_by_id(&set);
+    }
+    Ok(Delivered {
+        set,
+        by_id: Some(by_id),
+    })
+}
+
+/// The places of punches in the order of their ids: sorted as plain numbers by the bytes in which they begin to differ,
+/// and then only what is still the same by the whole text.
+fn order_by_id(set: &[&Punch]) -> Vec<u32> {
+    const BYTES: usize = 12;
+    let text = |at: usize| set[at].id.as_str().as_bytes();
+    let first = set
+        .first()
+        .map_or(&[][..], |punch| punch.id.as_str().as_bytes());
+    let common = set.iter().fold(first.len(), |common, punch| {
+        let id = punch.id.as_str().as_bytes();
+        let same = first[..common].iter().zip(id);
+        same.take_while(|(a, b)| a == b).count()
+    });
+    let mut keys: Vec<u128> = (0_u128..)
+        .zip(set)
+        .map(|(at, punch)| {
+            let rest = &punch.id.as_str().as_bytes()[common..];
+            let mut key = [0; 16];
+            let length = rest.len().min(BYTES);
+            key[..length].copy_from_slice(&rest[..length]);
+            u128::from_be_bytes(key) | at
+        })
+        .collect();
+    keys.sort_unstable();
+    for same in keys.chunk_by_mut(|a, b| a >> 32 == b >> 32) {
+        if same.len() > 1 {
+            same.sort_by(|a, b| text(low_half(*a)).cmp(text(low_half(*b))));
+        }
+    }
+    keys.into_iter()
+        .map(|key| u32::try_from(low_half(key)).unwrap_or(u32::MAX))
+        .collect()
 }
 
 /// What the plan knows about a device.
@@ -345,32 +434,33 @@ pub(crate) fn read(instant: Instant, civil: NaiveDateTime) -> LocalTime {
     LocalTime::new(instant, i32::try_from(offset).unwrap_or(0))
 }
 
+/// Punches with a record number, and their places.
+type Chain<'a> = Vec<(i64, &'a PunchId, usize)>;
+
 /// R3, second step: the record before on the same device decides which occurrence it was.
 fn settle_doubled<'z, Z: Zone + 'z>(
     doubled: &[usize],
     readings: &mut [Reading<'_>],
-    marks: &[(u32, u32)],
+    mark: impl Fn(usize) -> (u32, u32),
     zone: impl Fn(u32) -> Option<&'z Z>,
 ) {
     if doubled.is_empty() {
         return;
     }
-    let mut chains: HashMap<(u32, u32), Vec<(i64, usize)>> = doubled
-        .iter()
-        .map(|&rank| (marks[rank], Vec::new()))
-        .collect();
-    for (rank, reading) in readings.iter().enumerate() {
-        if let (Some(chain), Some(seq)) = (chains.get_mut(&marks[rank]), reading.punch.seq) {
-            chain.push((seq, rank));
+    let mut chains: HashMap<(u32, u32), Chain<'_>> =
+        doubled.iter().map(|&at| (mark(at), Vec::new())).collect();
+    for (at, reading) in readings.iter().enumerate() {
+        if let (Some(chain), Some(seq)) = (chains.get_mut(&mark(at)), reading.punch.seq) {
+            chain.push((seq, &reading.punch.id, at));
         }
     }
     for ((device, _), mut chain) in chains {
         let Some(zone) = zone(device) else { continue };
-        // By record number; ranks compare like ids.
+        // By record number, then by id.
         chain.sort_unstable();
         let mut before: Option<Instant> = None;
-        for (_, rank) in chain {
-            let reading = &mut readings[rank];
+        for (.., at) in chain {
+            let reading = &mut readings[at];
             if let (PunchTime::Civil(civil), None, true) = (
                 reading.punch.time,
                 reading.punch.fold,

@@ -11,7 +11,7 @@ use crate::plan::Plan;
 use crate::schedule::Timing;
 use crate::{
     Beyond, DayType, EmployeeId, Explanation, Flag, Instant, LocalTime, MissingPolicy, Record,
-    Session, ShiftTemplate, Side, Slot, Status, Zone, outlier,
+    Session, Sessions, Set, ShiftTemplate, Side, Slot, Status, Zone, outlier,
 };
 
 /// A shift instance with all that is known about it.
@@ -81,7 +81,7 @@ impl<'p, Z: Zone> Judge<'p, Z> {
         let pairs = &self.pairs;
         let (clock_in, clock_out) = (pairs.clock_in().map(local), pairs.clock_out().map(local));
         let mut findings = Vec::new();
-        let mut flags = Vec::new();
+        let mut flags = Set::EMPTY;
         if !is_final {
             findings.push(Explanation::NotFinal {
                 settles_at: case.settles,
@@ -98,7 +98,7 @@ impl<'p, Z: Zone> Judge<'p, Z> {
         {
             let closed = auto_close(&mut self.paid, pairs, case.punches, edges);
             for (side, at) in closed.into_iter().flatten() {
-                flags = vec![Flag::AutoClosed];
+                flags.insert(Flag::AutoClosed);
                 findings.push(Explanation::AutoClosed {
                     side,
                     at: local(at),
@@ -123,7 +123,7 @@ impl<'p, Z: Zone> Judge<'p, Z> {
         if let Some(timing) = fixed
             && timing.start.offset_s() != timing.end.offset_s()
         {
-            flags.push(Flag::DstChange);
+            flags.insert(Flag::DstChange);
             let forward_s = i64::from(timing.end.offset_s()) - i64::from(timing.start.offset_s());
             findings.push(Explanation::ClocksChanged { forward_s });
         }
@@ -229,7 +229,7 @@ impl<'p, Z: Zone> Judge<'p, Z> {
             planned_s: shift.map_or(0, ShiftTemplate::required_s),
             clock_in: None,
             clock_out: None,
-            sessions: Vec::new(),
+            sessions: Sessions::default(),
             punch_count: 0,
             presence_s: 0,
             break_punched_s: 0,
@@ -240,9 +240,9 @@ impl<'p, Z: Zone> Judge<'p, Z> {
             late_s: 0,
             early_leave_s: 0,
             rest_s: None,
-            missing: Vec::new(),
-            outliers: Vec::new(),
-            flags: Vec::new(),
+            missing: Set::EMPTY,
+            outliers: Set::EMPTY,
+            flags: Set::EMPTY,
             findings: settles_at
                 .map(|settles_at| Explanation::NotFinal { settles_at })
                 .into_iter()
@@ -252,7 +252,7 @@ impl<'p, Z: Zone> Judge<'p, Z> {
 }
 
 /// R41.
-fn missing(case: &Case<'_>, pairs: &Pairs, is_final: bool) -> Vec<Side> {
+fn missing(case: &Case<'_>, pairs: &Pairs, is_final: bool) -> Set<Side> {
     let only_outliers = is_final && case.punches.is_empty() && case.too_early + case.too_late > 0;
     let lacks_in = only_outliers || pairs.lacks_in;
     let lacks_out = only_outliers || is_final && pairs.open.is_some();

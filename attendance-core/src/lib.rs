@@ -61,6 +61,10 @@
 //! | measuring | R43–R52 | breaks, rounding, lateness, overtime |
 //! | judging | R53–R60 | outliers, status, rest, weeks |
 //!
+//! [`Engine`] does the same as news comes. [`delta`] tells what a closed month would now be, [`what_if`] what other rules
+//! would make of it. The [cookbook](manual::cookbook) has policies of ten lines, and [`manual::words`] all words that an
+//! outcome can say.
+//!
 //! # What holds
 //!
 //! - The outcome is a function of the plan and the *sets* of punches and corrections: order and repetition change
@@ -90,6 +94,7 @@ mod id;
 mod instant;
 mod intake;
 mod judge;
+pub mod manual;
 mod measure;
 mod month;
 mod outcome;
@@ -104,6 +109,8 @@ mod rank;
 mod reading;
 mod round;
 mod schedule;
+mod sessions;
+mod set;
 mod shift;
 mod usual;
 mod week;
@@ -118,8 +125,8 @@ pub use id::{CorrectionId, DeviceId, EmployeeId, PunchId, ShiftId, UserId};
 pub use instant::{Instant, LocalTime};
 pub use month::{Snapshot, delta, what_if};
 pub use outcome::{
-    Beyond, DayType, Disposition, DuplicateReason, Flag, Note, OrphanReason, Outcome, PunchOutcome,
-    Record, Role, Rule, Session, Side, Slot, Status, Week,
+    Beyond, DayType, Disposition, DuplicateReason, Flag, Kept, Note, OrphanReason, Outcome,
+    PunchOutcome, Record, Role, Rule, Session, Side, Slot, Status, Week,
 };
 pub use outlier::OutlierReason;
 pub use plan::Plan;
@@ -128,6 +135,8 @@ pub use policy::{
     Stat, Strategy, Weekly,
 };
 pub use punch::{Change, Correction, Kind, Occurrence, Punch, PunchTime};
+pub use sessions::Sessions;
+pub use set::{Member, Set};
 pub use shift::{
     AutoBreak, Breaks, Clip, Form, Grace, MissingPolicy, OutlierPolicy, Overtime, OvertimeMode,
     Period, Round, RoundMode, Rounding, ShiftTemplate, Thresholds, Tolerance,

@@ -1,11 +1,14 @@
 //! What comes out (rules, section 5).
 
 use std::fmt;
+use std::sync::Arc;
 
 use chrono::NaiveDate;
 
+use crate::set::member;
 use crate::{
-    CorrectionId, EmployeeId, Explanation, Instant, LocalTime, OutlierReason, PunchId, ShiftId,
+    CorrectionId, EmployeeId, Explanation, Instant, LocalTime, OutlierReason, PunchId, Sessions,
+    Set, ShiftId,
 };
 
 /// Records, what became of each punch, and weekly totals.
@@ -81,7 +84,7 @@ pub struct Record {
     /// The last out, as punched (R41), in the shift's zone.
     pub clock_out: Option<LocalTime>,
     /// Stretches of presence as punched, auto-closed ones included.
-    pub sessions: Vec<Session>,
+    pub sessions: Sessions,
     /// Punches used.
     pub punch_count: u32,
     /// Length of the sessions really punched (R43).
@@ -104,11 +107,11 @@ pub struct Record {
     /// shifts in different zones cross.
     pub rest_s: Option<i64>,
     /// What was not punched (R41), in the order in, out.
-    pub missing: Vec<Side>,
+    pub missing: Set<Side>,
     /// What is out of the ordinary (R53, R54), in the order of [`OutlierReason`].
-    pub outliers: Vec<OutlierReason>,
+    pub outliers: Set<OutlierReason>,
     /// What else to know, in the order of [`Flag`].
-    pub flags: Vec<Flag>,
+    pub flags: Set<Flag>,
     /// Why the record is as it is, with numbers, in words through `Display`.
     #[cfg_attr(feature = "serde", serde(skip))]
     pub findings: Vec<Explanation>,
@@ -305,6 +308,10 @@ words! {
     }
 }
 
+member! { Side: In, Out }
+member! { Flag: AutoClosed, ShortRest, DstChange }
+member! { Note: ClockCorrected, DstFold, DstGap }
+
 /// What became of one punch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -322,7 +329,7 @@ pub struct PunchOutcome {
     /// The corrected instant, told in the device's zone; `None` if the device is unknown.
     pub time: Option<LocalTime>,
     /// What is special about the reading of its time, sorted.
-    pub notes: Vec<Note>,
+    pub notes: Set<Note>,
 }
 
 impl PunchOutcome {
@@ -330,6 +337,18 @@ impl PunchOutcome {
     pub fn instant(&self) -> Option<Instant> {
         self.time.map(LocalTime::instant)
     }
+}
+
+/// The punch that a duplicate repeats.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Kept {
+    /// Which one.
+    pub id: PunchId,
+    /// When that was.
+    pub time: LocalTime,
+    /// How long after it a punch is its duplicate (R15).
+    pub window_s: u32,
 }
 
 /// Where a punch went, and why.
@@ -348,11 +367,7 @@ pub enum Disposition {
         /// How it relates to the kept punch.
         reason: DuplicateReason,
         /// The kept punch.
-        of: PunchId,
-        /// When that was.
-        of_time: LocalTime,
-        /// The length of the window, in seconds.
-        window_s: u32,
+        of: Arc<Kept>,
     },
     /// It belongs to a shift, but beyond what counts (R30).
     Outlier {
@@ -415,9 +430,9 @@ impl Disposition {
     }
 
     /// The kept punch that a duplicate repeats.
-    pub const fn of(&self) -> Option<&PunchId> {
+    pub fn of(&self) -> Option<&PunchId> {
         match self {
-            Self::Duplicate { of, .. } => Some(of),
+            Self::Duplicate { of, .. } => Some(&of.id),
             _ => None,
         }
     }

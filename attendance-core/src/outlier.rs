@@ -3,7 +3,8 @@
 use crate::judge::{self, Case};
 use crate::outcome::words;
 use crate::schedule::Timing;
-use crate::{Beyond, Explanation, LocalTime, ShiftTemplate, Tolerance};
+use crate::set::member;
+use crate::{Beyond, Explanation, LocalTime, Set, ShiftTemplate, Tolerance};
 
 words! {
     /// Why a record is an outlier.
@@ -23,6 +24,10 @@ words! {
     }
 }
 
+member! {
+    OutlierReason: InTooEarly, InTooLate, OutTooEarly, OutTooLate, InUnusual, OutUnusual
+}
+
 /// The absolute codes of a record (R53), in order.
 pub(crate) fn of(
     case: &Case<'_>,
@@ -31,8 +36,8 @@ pub(crate) fn of(
     clock_in: Option<LocalTime>,
     clock_out: Option<LocalTime>,
     findings: &mut Vec<Explanation>,
-) -> Vec<OutlierReason> {
-    let mut outliers = Vec::new();
+) -> Set<OutlierReason> {
+    let mut outliers = Set::EMPTY;
     if let Some(timing) = fixed {
         let Tolerance {
             early_in_s,
@@ -68,7 +73,7 @@ pub(crate) fn of(
                 (after_s, after)
             };
             if beyond_s.abs() > i64::from(limit_s) {
-                outliers.push(reason);
+                outliers.insert(reason);
                 findings.push(Explanation::Outlier {
                     reason,
                     time,
@@ -80,13 +85,11 @@ pub(crate) fn of(
         }
     }
     for (reason, count) in judge::set_aside(case) {
-        outliers.push(match reason {
+        outliers.insert(match reason {
             Beyond::InTooEarly => OutlierReason::InTooEarly,
             Beyond::OutTooLate => OutlierReason::OutTooLate,
         });
         findings.push(Explanation::SetAside { reason, count });
     }
-    outliers.sort_unstable();
-    outliers.dedup();
     outliers
 }

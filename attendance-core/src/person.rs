@@ -624,7 +624,7 @@ impl Person {
             return;
         }
         let Some(record) = self.edit(key) else { return };
-        record.outliers.retain(|outlier| *outlier != reason);
+        record.outliers.remove(reason);
         record
             .findings
             .retain(|finding| !is_unusual(finding, Some(reason)));
@@ -638,8 +638,7 @@ impl Person {
             };
             let place = place.unwrap_or(record.findings.len());
             record.findings.insert(place, finding);
-            record.outliers.push(reason);
-            record.outliers.sort_unstable();
+            record.outliers.insert(reason);
         }
     }
 
@@ -756,9 +755,9 @@ fn is_unusual(finding: &Explanation, of: Option<OutlierReason>) -> bool {
 /// Without what depends on other records.
 fn strip(record: &mut Record) {
     record.rest_s = None;
-    record.flags.retain(|flag| *flag != Flag::ShortRest);
-    let unusual = [OutlierReason::InUnusual, OutlierReason::OutUnusual];
-    record.outliers.retain(|reason| !unusual.contains(reason));
+    record.flags.remove(Flag::ShortRest);
+    record.outliers.remove(OutlierReason::InUnusual);
+    record.outliers.remove(OutlierReason::OutUnusual);
     record.findings.retain(|finding| {
         !matches!(finding, Explanation::ShortRest { .. }) && !is_unusual(finding, None)
     });

@@ -19,7 +19,7 @@ pub(crate) fn mark(records: &mut [Record], stat: Stat) {
             };
             let baseline = baselines.entry((shift.clone(), side)).or_default();
             if let Some(finding) = baseline.verdict(side, time, stat) {
-                record.outliers.push(reason(side));
+                record.outliers.insert(reason(side));
                 record.findings.push(finding);
             }
             if learns {

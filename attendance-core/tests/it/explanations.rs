@@ -96,3 +96,21 @@ fn a_record_that_is_not_final_says_when_it_settles() {
     assert!(later.records[0].is_final);
     assert_eq!(later.records[0].settles_at, None);
 }
+
+#[test]
+fn a_table_shows_days_punches_and_reasons() {
+    let cases =
+        crate::exchange::cases(include_str!("../data/examples.json")).expect("the examples");
+    let case = cases
+        .iter()
+        .find(|case| case.id == "late-arrival")
+        .expect("the case");
+    let table = crate::table::of(case);
+    assert!(table.starts_with("late-arrival\n"), "{table}");
+    for line in ["present", "08:00", "17:00", "clocks in", "(R36)"] {
+        assert!(table.contains(line), "{line} is not in\n{table}");
+    }
+    for case in &cases {
+        assert!(!crate::table::of(case).is_empty());
+    }
+}

@@ -16,5 +16,7 @@ mod worlds;
 
 #[path = "../support/exchange.rs"]
 mod exchange;
+#[path = "../support/table.rs"]
+mod table;
 #[path = "../support/zones.rs"]
 mod zones;

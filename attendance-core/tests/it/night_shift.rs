@@ -67,7 +67,7 @@ fn the_guides_windows_hold_for_a_night() {
     };
     let verdict = |arrive: &str, leave: &str| {
         let outcome = outcome(site(), &punches(&[arrive, leave]));
-        record(&outcome, "E1", "2025-11-11").outliers.clone()
+        record(&outcome, "E1", "2025-11-11").outliers
     };
     assert_eq!(verdict("2025-11-11 18:00:00", "2025-11-12 08:00:00"), []);
     assert_eq!(verdict("2025-11-11 22:00:00", "2025-11-12 03:00:00"), []);

@@ -1,0 +1,4 @@
+//! What there is to know beside the items: recipes and tables.
+
+pub mod cookbook;
+pub mod words;
