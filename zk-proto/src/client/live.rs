@@ -239,12 +239,19 @@ impl Live {
         }
     }
 
-    /// Ends listening and gives the connection back.
-    pub async fn stop(mut self) -> Result<Client, Error> {
+    /// The connection, for a call between two events. What is told during the call is heard
+    /// afterwards.
+    pub fn client(&mut self) -> &mut Client {
         if self.probe.take().is_some() {
+            // Its answer will be recognised as late by its number.
             self.client.session.abandon();
         }
-        self.client.call(Subscribe(EventMask::NONE)).await?;
+        &mut self.client
+    }
+
+    /// Ends listening and gives the connection back.
+    pub async fn stop(mut self) -> Result<Client, Error> {
+        self.client().call(Subscribe(EventMask::NONE)).await?;
         Ok(self.client)
     }
 

@@ -153,6 +153,8 @@ impl Inbound {
             self.data = buffer(total);
         }
         self.announced = Some(total);
+        // A datagram that came before and is longer belongs to something else.
+        self.spoiled |= self.parts_len > total as usize;
         // Datagrams overtake each other: the data may be here already.
         Ok(self.after_data())
     }
@@ -264,6 +266,9 @@ impl Inbound {
                 break;
             }
             self.data.extend_from_slice(&part);
+        }
+        if let Some(total) = self.announced {
+            self.data.truncate(self.base + total as usize);
         }
         self.parts_len = 0;
     }

@@ -1,6 +1,7 @@
 //! Integration tests of zk-proto.
 
 mod client;
+mod examples;
 mod faults;
 mod known_answers;
 mod poll;
