@@ -151,7 +151,7 @@ impl Default for Polling {
     }
 }
 
-/// When jobs run: cron texts of five fields, in the site's zone.
+/// When jobs run: cron texts of five fields (or six, seconds first), in the site's zone.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Schedule {
@@ -345,6 +345,28 @@ impl Serialize for Hours {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_f64(f64::from(self.0) / 3600.0)
     }
+}
+
+/// The `.env` beside the configuration, if there is one. What it holds never shows in an error.
+fn read_dotenv(path: &Path) -> anyhow::Result<BTreeMap<String, String>> {
+    let refused = |why: &str| {
+        Failure::new(
+            "config",
+            format!("{} cannot be read: {why}.", path.display()),
+            "Write one NAME=value per line, values with blanks in quotes.",
+        )
+    };
+    let pairs = match dotenvy::from_path_iter(path) {
+        Ok(pairs) => pairs,
+        Err(_) if !path.exists() => return Ok(BTreeMap::new()),
+        Err(_) => return Err(refused("it cannot be opened").into()),
+    };
+    pairs
+        .enumerate()
+        .map(|(index, pair)| {
+            pair.map_err(|_| refused(&format!("entry {} is not NAME=value", index + 1)).into())
+        })
+        .collect()
 }
 
 /// One setting that the environment may give.
@@ -598,16 +620,7 @@ impl Config {
             .and_then(Path::parent)
             .unwrap_or(&sources.data_dir)
             .join(".env");
-        let dotenv: BTreeMap<String, String> = match dotenvy::from_path_iter(&beside) {
-            Ok(pairs) => pairs.collect::<Result<_, _>>().map_err(|error| {
-                Failure::new(
-                    "config",
-                    format!("{} cannot be read: {error}.", beside.display()),
-                    "Write one NAME=value per line.",
-                )
-            })?,
-            Err(_) => BTreeMap::new(),
-        };
+        let dotenv = read_dotenv(&beside)?;
         let mut config = overlay(config, &dotenv, true, &mut warnings)?;
         config = overlay(
             config,
@@ -721,6 +734,20 @@ impl Config {
                 .into());
             }
         }
+        let outliers = &self.outliers;
+        for (name, hours) in [
+            ("early_clock_in_hours", outliers.early_clock_in_hours),
+            ("late_clock_out_hours", outliers.late_clock_out_hours),
+        ] {
+            if hours.0 + outliers.reach_hours.0 > 86_400 {
+                return Err(Failure::new(
+                    "config",
+                    format!("outliers.{name} and outliers.reach_hours are more than 24 hours together."),
+                    "Lower one of them: a punch cannot be kept with a day more than 24 hours away from it.",
+                )
+                .into());
+            }
+        }
         if !self.database_url.is_empty() {
             return Err(Failure::new(
                 "config",
@@ -732,19 +759,30 @@ impl Config {
         Ok(())
     }
 
-    /// The CRM's token: the file's first line, else the value.
+    /// The CRM's token: the value, which the environment may give, else the file's first line.
     pub fn crm_token(&self) -> anyhow::Result<SecretString> {
-        let Some(path) = &self.crm.token_file else {
+        let Some(path) = self
+            .crm
+            .token_file
+            .as_ref()
+            .filter(|_| no_secret(&self.crm.token))
+        else {
             return Ok(self.crm.token.clone());
         };
-        let text = std::fs::read_to_string(path).map_err(|error| {
+        let refused = |why: String| {
             Failure::new(
                 "config",
-                format!("crm.token_file {} cannot be read: {error}.", path.display()),
+                format!("crm.token_file {} {why}.", path.display()),
                 "Put the token into that file, alone on its first line.",
             )
-        })?;
-        Ok(text.lines().next().unwrap_or("").trim().to_owned().into())
+        };
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| refused(format!("cannot be read: {error}")))?;
+        let token = text.lines().next().unwrap_or_default().trim();
+        if token.is_empty() {
+            return Err(refused("is empty".to_owned()).into());
+        }
+        Ok(token.to_owned().into())
     }
 }
 
@@ -948,6 +986,27 @@ mod tests {
             error.to_string().contains("does not cross midnight"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn what_gets_through_is_usable() {
+        let error = load(&[("ZK_BRIDGE_OUTLIERS_LATE_CLOCK_OUT_HOURS", "23")], false).unwrap_err();
+        assert!(
+            error.to_string().contains("more than 24 hours together"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_broken_dotenv_hides_what_it_holds() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(".env"), "CRM_API_TOKEN=hunter2 is secret\n").unwrap();
+        let sources = Sources {
+            data_dir: dir.path().into(),
+            ..Sources::default()
+        };
+        let error = Config::load(&sources).unwrap_err();
+        assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
     }
 
     #[test]

@@ -21,7 +21,7 @@ use crate::failure::Failure;
 use crate::jobs::sync::TARGET;
 use crate::store::Told;
 use crate::store::days::Dossier;
-use crate::store::entity::{correction, daily_record, punch};
+use crate::store::entity::{correction, daily_record, holiday, punch};
 use crate::store::outbox::Draft;
 use crate::zone;
 
@@ -104,7 +104,12 @@ pub fn plan(
             .collect(),
     );
     rules.shifts = vec![default_shift(config), ShiftTemplate::open(EXTRA_SHIFT, 0)];
-    for row in &dossier.templates {
+    // Somebody else's broken template is not this employee's trouble.
+    for row in dossier
+        .templates
+        .iter()
+        .filter(|row| is_named(dossier, &row.id))
+    {
         rules.shifts.retain(|known| known.id.as_str() != row.id);
         rules
             .shifts
@@ -112,11 +117,17 @@ pub fn plan(
     }
     rules.unscheduled_shift = Some(EXTRA_SHIFT.into());
     rules.roster = vec![roster(config, employee, dossier)?];
-    rules.holidays = dossier
-        .holidays
-        .iter()
-        .filter_map(|row| row.date.parse().ok())
-        .collect();
+    let own = |row: &&holiday::Model| row.employee.is_some();
+    let dates = |rows: Vec<&holiday::Model>| -> Vec<NaiveDate> {
+        rows.into_iter()
+            .filter_map(|row| row.date.parse().ok())
+            .collect()
+    };
+    let (own, common): (Vec<_>, Vec<_>) = dossier.holidays.iter().partition(own);
+    if let Some(entry) = rules.roster.first_mut().filter(|_| !own.is_empty()) {
+        entry.holidays = Some(dates(own));
+    }
+    rules.holidays = dates(common);
     let midnight = config.plausible_from.0.and_time(NaiveTime::MIN);
     rules.plausible_from = Some(IanaZone(app.zone.clone()).resolve(midnight).instant());
     // Tomorrow's punches come from clocks that are wrong.
@@ -162,8 +173,6 @@ struct Definition {
     start: NaiveTime,
     end: NaiveTime,
     #[serde(default)]
-    tz: Option<String>,
-    #[serde(default)]
     grace: DefinedGrace,
 }
 
@@ -191,7 +200,6 @@ fn template(config: &Config, id: &str, definition: &str) -> anyhow::Result<Shift
         .into());
     }
     let mut shift = ShiftTemplate::fixed(id, defined.start, defined.end);
-    shift.tz = defined.tz;
     shift.tolerance = tolerance(config);
     shift.grace = Grace {
         late_s: defined.grace.late_s,
@@ -199,6 +207,19 @@ fn template(config: &Config, id: &str, definition: &str) -> anyhow::Result<Shift
     };
     debug_assert!(matches!(shift.form, Form::Fixed { .. }));
     Ok(shift)
+}
+
+/// Whether the employee's roster names a template; patterns and overrides are JSON lists of its id.
+fn is_named(dossier: &Dossier, id: &str) -> bool {
+    let quoted = serde_json::Value::from(id).to_string();
+    dossier
+        .assignments
+        .iter()
+        .any(|row| row.pattern.contains(&quoted))
+        || dossier
+            .overrides
+            .iter()
+            .any(|row| row.shifts.contains(&quoted))
 }
 
 /// The employee's own assignments over the default week.
@@ -263,6 +284,18 @@ pub fn punch_id(id: i64) -> String {
     format!("p{id}")
 }
 
+/// The id under which the rules know a correction. Of the same length for all, because of two made in the same second
+/// the larger one holds.
+pub fn correction_id(id: i64) -> String {
+    format!("c{id:019}")
+}
+
+/// What a correction aims at, in the ids of the rules.
+fn target(stored: &str) -> String {
+    let correction = stored.strip_prefix('c').and_then(|id| id.parse().ok());
+    correction.map_or_else(|| stored.to_owned(), correction_id)
+}
+
 /// A stored punch for the rules; `None` if it tells a time that does not exist, which the rules never see.
 pub fn punch(row: &punch::Model) -> Option<Punch> {
     let mut punch = Punch::new(
@@ -284,7 +317,7 @@ pub fn punch(row: &punch::Model) -> Option<Punch> {
 pub fn corrections(rows: &[correction::Model]) -> anyhow::Result<Vec<Correction>> {
     rows.iter()
         .map(|row| {
-            let target = row.target.as_deref().unwrap_or_default();
+            let target = target(row.target.as_deref().unwrap_or_default());
             let change = match row.kind.as_str() {
                 "add_punch" => Change::AddPunch {
                     employee: row.employee.as_deref().unwrap_or_default().into(),
@@ -313,7 +346,7 @@ pub fn corrections(rows: &[correction::Model]) -> anyhow::Result<Vec<Correction>
                 ),
             };
             Ok(Correction {
-                id: format!("c{}", row.id).into(),
+                id: correction_id(row.id).into(),
                 change,
                 by: row.by.clone(),
                 at: Instant::from_unix(row.at),

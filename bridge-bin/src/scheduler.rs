@@ -1,10 +1,14 @@
 //! When, never what: due rows, cron texts, and one task per job at a time.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::DateTime;
 use croner::Cron;
 use jiff::tz::TimeZone;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 
 use crate::app::App;
 use crate::jobs;
@@ -36,15 +40,36 @@ impl Job {
 
 /// The first time after `now` (Unix seconds) that matches a cron text in a zone.
 ///
-/// Civil times that a clock change skips are passed over; doubled ones count once.
+/// As in cron: what is due at a certain hour runs once when that hour comes twice, and not when a clock change skips
+/// it; what is due every hour goes on through both.
 pub fn next_due(cron: &str, zone: &TimeZone, now: i64) -> Option<i64> {
+    let hours = cron.split_whitespace().rev().nth(3).unwrap_or("*");
+    let every_hour = hours.starts_with('*');
     let cron: Cron = cron.parse().ok()?;
-    let mut civil = zone::civil_at(zone, now).and_utc();
-    for _ in 0..100 {
-        civil = cron.find_next_occurrence(&civil, false).ok()?;
-        let at = zone::earliest(zone, civil.naive_utc());
-        if let Some(at) = at.filter(|at| *at > now) {
-            return Some(at);
+    let mut at = now;
+    // Each turn either answers or passes a clock change; there are two of them in most years.
+    for _ in 0..1_000 {
+        let offset = zone::offset_at(zone, at);
+        let civil = DateTime::from_timestamp(at + offset, 0)?;
+        let next = cron.find_next_occurrence(&civil, false).ok()?;
+        let candidate = next.timestamp() - offset;
+        match zone::next_change(zone, at).filter(|change| *change <= candidate) {
+            // The clocks change before: look on from there, its own first moment included.
+            Some(change) => at = change - i64::from(change > at),
+            None if every_hour || zone::earliest(zone, next.naive_utc()) == Some(candidate) => {
+                return Some(candidate);
+            }
+            None => at = candidate,
+        }
+        if let Some(change) = zone::next_change(zone, at).filter(|change| *change == at + 1) {
+            let offset = zone::offset_at(zone, change);
+            let first = DateTime::from_timestamp(change + offset, 0)?;
+            let matches = cron.is_time_matching(&first).ok()?;
+            let once = zone::earliest(zone, first.naive_utc()) == Some(change);
+            if matches && change > now && (every_hour || once) {
+                return Some(change);
+            }
+            at = change;
         }
     }
     None
@@ -74,35 +99,68 @@ pub async fn install(app: &App) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The jobs under way in this process. A job that falls due while it still runs is passed over, not queued.
+/// What is under way in this process. What falls due while it still runs is passed over, not queued.
 #[derive(Default)]
 struct Running {
-    tasks: tokio::task::JoinSet<Job>,
-    jobs: BTreeSet<Job>,
+    tasks: JoinSet<Task>,
+    names: BTreeSet<Task>,
+    /// Punches came since days were last assessed.
+    unassessed: bool,
+}
+
+/// One thing at a time each: a job, or the reading of one terminal, which waits for no other (P6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Task {
+    Job(Job),
+    Terminal(i64),
 }
 
 impl Running {
-    fn start(&mut self, app: &App, job: Job, stop: &Stop) {
-        if self.jobs.insert(job) {
-            let (app, stop) = (app.clone(), stop.clone());
+    fn start(&mut self, task: Task, work: impl Future<Output = ()> + Send + 'static) {
+        if self.names.insert(task) {
             self.tasks.spawn(async move {
-                run_job(&app, job, stop).await;
-                job
+                work.await;
+                task
             });
         }
     }
 
-    fn sweep(&mut self) {
-        while let Some(ended) = self.tasks.try_join_next() {
-            match ended {
-                Ok(job) => {
-                    self.jobs.remove(&job);
-                }
-                Err(error) => {
-                    tracing::error!(%error, "a job broke off");
-                    // Which one it was is not told; leases keep the others safe from a second start.
-                    self.jobs.clear();
-                }
+    fn job(&mut self, app: &App, job: Job, stop: &Stop) {
+        let (app, stop) = (app.clone(), stop.clone());
+        self.start(Task::Job(job), async move {
+            run_job(&app, job, Vec::new(), stop).await;
+        });
+    }
+
+    async fn poll(&mut self, app: &App, slots: &Arc<Semaphore>, stop: &Stop) -> anyhow::Result<()> {
+        for device in app
+            .store
+            .devices()
+            .await?
+            .into_iter()
+            .filter(|row| row.enabled)
+        {
+            let (app, stop, slots) = (app.clone(), stop.clone(), Arc::clone(slots));
+            self.start(Task::Terminal(device.id), async move {
+                let Ok(_slot) = slots.acquire().await else {
+                    return;
+                };
+                run_job(&app, Job::Poll, vec![device.name], stop).await;
+            });
+        }
+        Ok(())
+    }
+
+    fn ended(&mut self, ended: Result<Task, tokio::task::JoinError>) {
+        match ended {
+            Ok(task) => {
+                self.names.remove(&task);
+                self.unassessed |= matches!(task, Task::Terminal(_));
+            }
+            Err(error) => {
+                tracing::error!(%error, "a job broke off");
+                // Which one it was is not told; leases keep the others safe from a second start.
+                self.names.clear();
             }
         }
     }
@@ -111,10 +169,11 @@ impl Running {
 /// Runs jobs as their rows fall due, until asked to stop.
 pub async fn run(app: App, mut stop: Stop) {
     let mut running = Running::default();
+    let at_once = usize::try_from(app.config.polling.concurrency).unwrap_or(8);
+    let slots = Arc::new(Semaphore::new(at_once));
     while !stop.is_requested() {
-        running.sweep();
         let now = app.clock.now();
-        let wait = match turn(&app, now, &mut running, &stop).await {
+        let wait = match turn(&app, now, &mut running, &slots, &stop).await {
             Ok(next) => (next - now).clamp(1, LOOK_AGAIN),
             Err(error) => {
                 tracing::error!(
@@ -126,6 +185,7 @@ pub async fn run(app: App, mut stop: Stop) {
         };
         tokio::select! {
             () = tokio::time::sleep(Duration::from_secs(u64::try_from(wait).unwrap_or(1))) => {}
+            Some(ended) = running.tasks.join_next() => running.ended(ended),
             () = stop.requested() => {}
         }
     }
@@ -133,7 +193,13 @@ pub async fn run(app: App, mut stop: Stop) {
 }
 
 /// Starts what is due; returns when to look again.
-async fn turn(app: &App, now: i64, running: &mut Running, stop: &Stop) -> anyhow::Result<i64> {
+async fn turn(
+    app: &App,
+    now: i64,
+    running: &mut Running,
+    slots: &Arc<Semaphore>,
+    stop: &Stop,
+) -> anyhow::Result<i64> {
     let mut next = now + LOOK_AGAIN;
     for row in app
         .store
@@ -145,24 +211,32 @@ async fn turn(app: &App, now: i64, running: &mut Running, stop: &Stop) -> anyhow
         let Some(job) = Job::ALL.into_iter().find(|job| job.name() == row.name) else {
             continue;
         };
-        if row.next_due > now {
-            next = next.min(row.next_due);
-            continue;
-        }
         let zone = zone::lookup(&row.zone)?;
         let Some(due) = next_due(&row.cron, &zone, now) else {
             continue;
         };
+        // A row far in the future was written by a clock that was wrong.
+        if row.next_due > now && row.next_due <= due {
+            next = next.min(row.next_due);
+            continue;
+        }
         next = next.min(due);
         if app.store.advance(&row.name, row.next_due, due).await? {
-            running.start(app, job, stop);
+            match job {
+                Job::Poll => running.poll(app, slots, stop).await?,
+                job => running.job(app, job, stop),
+            }
         }
+    }
+    if running.unassessed && !running.names.contains(&Task::Job(Job::Process)) {
+        running.unassessed = false;
+        running.job(app, Job::Process, stop);
     }
     let deliverable = jobs::sync::is_configured(app) && !jobs::sync::is_paused(app, now).await?;
     let retry = app.store.next_retry(jobs::sync::TARGET).await?;
     if let Some(retry) = retry.filter(|_| deliverable) {
         if retry <= now {
-            running.start(app, Job::Sync, stop);
+            running.job(app, Job::Sync, stop);
         }
         next = next.min(retry.max(now + 5));
     }
@@ -170,14 +244,23 @@ async fn turn(app: &App, now: i64, running: &mut Running, stop: &Stop) -> anyhow
 }
 
 /// Runs one job, with its history.
-async fn run_job(app: &App, job: Job, stop: Stop) {
+async fn run_job(app: &App, job: Job, devices: Vec<String>, stop: Stop) {
     let report = async {
         let id = app
             .store
             .begin_run(job.name(), &app.node, app.clock.now())
             .await?;
         let result = match job {
-            Job::Poll => poll_and_process(app, stop).await,
+            Job::Poll => {
+                let options = jobs::poll::Options {
+                    devices,
+                    stop: Some(stop),
+                    ..Default::default()
+                };
+                jobs::poll::run(app, &options)
+                    .await
+                    .map(|report| to_json(&report))
+            }
             Job::Process => jobs::process::run(app, &jobs::process::Options::default())
                 .await
                 .map(|report| to_json(&report)),
@@ -207,19 +290,6 @@ async fn run_job(app: &App, job: Job, stop: Stop) {
             "the job failed; it runs again when it is next due"
         );
     }
-}
-
-async fn poll_and_process(app: &App, stop: Stop) -> anyhow::Result<String> {
-    let polled = jobs::poll::run(
-        app,
-        &jobs::poll::Options {
-            stop: Some(stop),
-            ..Default::default()
-        },
-    )
-    .await?;
-    let processed = jobs::process::run(app, &jobs::process::Options::default()).await?;
-    Ok(serde_json::json!({"poll": polled, "process": processed}).to_string())
 }
 
 fn to_json(report: &impl serde::Serialize) -> String {
@@ -252,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn a_doubled_hour_runs_a_job_once_and_a_skipped_one_does_not_stall_it() {
+    fn a_doubled_hour_runs_a_daily_job_once_and_a_skipped_one_does_not_stall_it() {
         let berlin = zone::lookup("Europe/Berlin").unwrap();
         let first = next_due("30 2 * * *", &berlin, at("2026-10-25T00:00:00Z")).unwrap();
         assert_eq!(first, at("2026-10-25T00:30:00Z"));
@@ -263,6 +333,30 @@ mod tests {
         assert_eq!(
             next_due("30 2 * * *", &berlin, at("2026-03-29T00:00:00Z")),
             Some(at("2026-03-30T00:30:00Z"))
+        );
+    }
+
+    #[test]
+    fn a_job_of_every_hour_goes_on_through_a_clock_change() {
+        let berlin = zone::lookup("Europe/Berlin").unwrap();
+        for night in ["2026-10-25", "2026-03-29"] {
+            let mut now = at(&format!("{night}T00:00:00Z"));
+            for _ in 0..16 {
+                let next = next_due("*/15 * * * *", &berlin, now).unwrap();
+                assert_eq!(next, now + 900, "after {now}");
+                now = next;
+            }
+        }
+        let seconds = next_due("*/5 * * * * *", &berlin, at("2026-10-25T01:10:00Z"));
+        assert_eq!(seconds, Some(at("2026-10-25T01:10:05Z")));
+    }
+
+    #[test]
+    fn what_never_comes_is_never_due() {
+        let utc = zone::lookup("UTC").unwrap();
+        assert_eq!(
+            next_due("0 0 30 2 *", &utc, at("2026-01-01T00:00:00Z")),
+            None
         );
     }
 }

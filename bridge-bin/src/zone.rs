@@ -42,7 +42,7 @@ pub fn civil_at(zone: &TimeZone, instant: i64) -> NaiveDateTime {
 
 /// RFC 3339 with the zone's numeric offset.
 pub fn rfc3339(zone: &TimeZone, instant: i64) -> String {
-    let offset = Timestamp::from_second(instant).map_or(0, |at| zone.to_offset(at).seconds());
+    let offset = offset_at(zone, instant);
     let sign = if offset < 0 { '-' } else { '+' };
     let minutes = offset.abs() / 60;
     format!(
@@ -66,4 +66,20 @@ pub fn earliest(zone: &TimeZone, civil: NaiveDateTime) -> Option<i64> {
         AmbiguousOffset::Gap { .. } => None,
         AmbiguousOffset::Fold { before, .. } => Some(local - i64::from(before.seconds())),
     }
+}
+
+/// Seconds east of UTC at an instant (Unix seconds).
+pub fn offset_at(zone: &TimeZone, instant: i64) -> i64 {
+    Timestamp::from_second(instant).map_or(0, |at| i64::from(zone.to_offset(at).seconds()))
+}
+
+/// The first instant (Unix seconds) after `instant` at which the offset of a zone changes.
+pub fn next_change(zone: &TimeZone, instant: i64) -> Option<i64> {
+    let from = Timestamp::from_second(instant).ok()?;
+    let offset = offset_at(zone, instant);
+    // Some changes alter only the abbreviation.
+    zone.following(from)
+        .take(20)
+        .map(|change| change.timestamp().as_second())
+        .find(|change| offset_at(zone, *change) != offset)
 }

@@ -92,11 +92,13 @@ pub fn single(answer: &Answer, hidden: &str) -> Result<Outcome, Error> {
         409 => Ok(Outcome::AlreadyKnown),
         408 | 425 | 429 => Ok(Outcome::Retry {
             after: answer.wait(),
+            sent: true,
             reason: reason(),
         }),
         400..=499 => Ok(Outcome::Rejected { reason: reason() }),
         _ => Ok(Outcome::Retry {
             after: answer.wait(),
+            sent: true,
             reason: reason(),
         }),
     }
@@ -134,7 +136,7 @@ pub(crate) fn batch(answer: &Answer, entries: &[Entry], hidden: &str) -> Result<
                 None => Verdict::Done(vec![Outcome::Accepted { remote_id: None }; entries.len()]),
             }
         }
-        Outcome::Retry { after, reason } => Verdict::Wait { after, reason },
+        Outcome::Retry { after, reason, .. } => Verdict::Wait { after, reason },
         // Of a batch, 409 does not say which entries are known.
         _ => results().unwrap_or(Verdict::Split),
     })
@@ -172,6 +174,7 @@ fn results(json: &Value, entries: &[Entry], hidden: &str) -> Option<Vec<Outcome>
                 "rejected" | "refused" | "invalid" => Outcome::Rejected { reason: reason() },
                 "retry" => Outcome::Retry {
                     after: None,
+                    sent: true,
                     reason: reason(),
                 },
                 _ => return None,
@@ -181,6 +184,7 @@ fn results(json: &Value, entries: &[Entry], hidden: &str) -> Option<Vec<Outcome>
                 409 => Outcome::AlreadyKnown,
                 408 | 425 | 429 | 500..=599 => Outcome::Retry {
                     after: None,
+                    sent: true,
                     reason: reason(),
                 },
                 400..=499 => Outcome::Rejected { reason: reason() },

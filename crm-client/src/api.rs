@@ -36,6 +36,9 @@ pub enum Outcome {
     Retry {
         /// How long the target asks to be left alone.
         after: Option<Duration>,
+        /// Whether the entry was sent at all. One that was not, because the push stopped before it, has had no
+        /// attempt.
+        sent: bool,
         /// What happened, for the operator.
         reason: String,
     },

@@ -137,6 +137,7 @@ impl Crm for FakeCrm {
                 Err(error) => {
                     let rest = Outcome::Retry {
                         after: None,
+                        sent: false,
                         reason: format!("not sent: {error}"),
                     };
                     outcomes.resize(entries.len(), rest);
@@ -173,6 +174,7 @@ impl State {
             .or_else(|| self.faults_of.get(entry.entry_id()).cloned());
         let retry = |after| Outcome::Retry {
             after,
+            sent: true,
             reason: "scripted".to_owned(),
         };
         match fault {

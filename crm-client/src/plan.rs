@@ -175,6 +175,7 @@ impl<'a> Plan<'a> {
     pub fn finish(self) -> Vec<Outcome> {
         let unsent = || Outcome::Retry {
             after: None,
+            sent: false,
             reason: "not sent".to_owned(),
         };
         self.outcomes
@@ -186,7 +187,7 @@ impl<'a> Plan<'a> {
     fn read(&mut self, step: &Step, answer: &Answer) -> Result<(), Error> {
         let verdict = match step {
             Step::Single(_) => match single(answer, self.hidden)? {
-                Outcome::Retry { after, reason } => Verdict::Wait { after, reason },
+                Outcome::Retry { after, reason, .. } => Verdict::Wait { after, reason },
                 outcome => Verdict::Done(vec![outcome]),
             },
             Step::Batch(range) => batch(answer, &self.entries[range.clone()], self.hidden)?,
@@ -232,14 +233,22 @@ impl<'a> Plan<'a> {
     }
 
     fn retry(&mut self, step: &Step, after: Option<Duration>, reason: &str) {
-        let reason = shorten(reason, self.hidden);
-        self.outcomes[step.range()].fill(Some(Outcome::Retry { after, reason }));
+        self.leave(step, after, true, reason);
     }
 
     fn give_up(&mut self, after: Option<Duration>, reason: &str) {
         for step in std::mem::take(&mut self.todo) {
-            self.retry(&step, after, &format!("not sent: {reason}"));
+            self.leave(&step, after, false, &format!("not sent: {reason}"));
         }
+    }
+
+    fn leave(&mut self, step: &Step, after: Option<Duration>, sent: bool, reason: &str) {
+        let reason = shorten(reason, self.hidden);
+        self.outcomes[step.range()].fill(Some(Outcome::Retry {
+            after,
+            sent,
+            reason,
+        }));
     }
 }
 

@@ -16,7 +16,8 @@ const SHOWN: usize = 10;
 
 /// Send what is not sent yet to the CRM
 ///
-/// A person who asks does not wait: also rows whose next attempt is not due, and those that were refused, are sent.
+/// A person who asks does not wait: also records whose next attempt is not due are sent. Those that were refused go with
+/// --retry-failed.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:

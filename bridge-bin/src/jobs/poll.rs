@@ -1,12 +1,13 @@
 //! Reads terminals into the raw store. One terminal's trouble is never another's (P6).
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Days;
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
-use zk_proto::record::{Attendance, AttendanceLog, LogHint};
+use zk_proto::record::{Attendance, AttendanceLog, Layout, LogHint};
 use zk_proto::{Client, Encoding, Progress};
 
 use super::under_lease;
@@ -23,8 +24,8 @@ use crate::zone;
 /// Records by which a log is recognised as the one read before.
 const TAIL: usize = 8;
 
-/// Records stored in one transaction.
-const PORTION: usize = 20_000;
+/// Records stored in one transaction: few enough that the lease can be renewed between two, also on a slow disk.
+const PORTION: usize = 2_000;
 
 /// Told of a long transfer: the device's name, bytes received, bytes expected.
 pub type OnProgress = Arc<dyn Fn(&str, u64, u64) + Send + Sync>;
@@ -172,10 +173,13 @@ async fn poll_device(app: &App, device: &device::Model, options: &Options) -> De
         "the terminal was not read"
     );
     let told = format!("{} {}", error.message, error.remedy);
-    if let Err(error) = app
-        .store
-        .note_failure(device.id, &told, app.clock.now())
-        .await
+    // A terminal that another process reads is not in trouble, and a dry run leaves no trace.
+    if error.kind != "busy"
+        && !options.dry_run
+        && let Err(error) = app
+            .store
+            .note_failure(device.id, &told, app.clock.now())
+            .await
     {
         tracing::error!(device = device.name, %error, "the failure could not be noted");
     }
@@ -218,30 +222,56 @@ async fn read(
     refuse_another(device, &facts)?;
     let counters = client.counters().await.map_err(told)?;
     let before = app.store.cursor(device.id).await?;
-    let users = read_users(
-        &mut client,
-        device.id,
-        before.as_ref(),
-        counters.users,
-        app.clock.now(),
-    )
-    .await?;
-    let (log, mut trouble) = match client.attendance().await {
-        Ok(log) => (log, None),
-        Err(error) => match error
-            .partial()
-            .and_then(|data| AttendanceLog::salvage(data, LogHint::default()))
-        {
-            Some(log) => (log, Some(told(error))),
-            None => return Err(told(error).into()),
-        },
-    };
+    let mut users = None;
+    let unread = before.as_ref().map(|row| row.users) != counters.users.map(i64::from);
+    if unread || counters.users.is_none() {
+        users = read_users(&mut client, device.id, app.clock.now()).await?;
+    }
+    let (log, mut trouble) = read_log(&mut client, before.as_ref(), counters.records).await?;
     let encoding = client.encoding();
+
+    // A transfer that broke off is no log that was cleared.
+    let known = before
+        .as_ref()
+        .map_or(0, |row| usize::try_from(row.records).unwrap_or(0));
+    let cut_short = trouble.is_some() && log.len() < known;
+    let mut place = match &before {
+        Some(before) if cut_short => Place {
+            generation: before.log_generation,
+            first: log.len(),
+        },
+        before => Place::find(before.as_ref(), &log),
+    };
+    let continues = before
+        .as_ref()
+        .is_some_and(|row| row.log_generation == place.generation);
+    let counted = if continues { known } else { 0 };
+    if options.full && !cut_short {
+        place.first = 0;
+    }
+    let mut punches = news(&log, place.first, encoding);
+    if punches.iter().any(|punch| punch.user_id.is_empty()) {
+        // P1: such records carry only the internal number, which may have passed to somebody else since the list was
+        // last read. Without the list of this moment they cannot be attributed, and nothing is stored.
+        let list = match users.take() {
+            Some(list) => list,
+            None => read_users(&mut client, device.id, app.clock.now())
+                .await?
+                .ok_or_else(|| {
+                    Failure::new(
+                        "no_user_list",
+                        "The terminal's records name people by internal number only, and its user list was not read.",
+                        "Nothing was stored; the next poll tries again.",
+                    )
+                })?,
+        };
+        resolve_users(&list, &mut punches);
+        users = Some(list);
+    }
     let stats = client.stats();
     // The terminal has said all; a farewell that fails changes nothing.
     let _ = client.disconnect().await;
 
-    let place = Place::find(before.as_ref().filter(|_| !options.full), &log);
     let mut counters_trusted = before.as_ref().is_none_or(|row| row.counters_trusted);
     if let Some(said) = counters
         .records
@@ -256,15 +286,24 @@ async fn read(
         }
         counters_trusted = false;
     }
-    let mut punches = news(&log, place.first, encoding);
-    resolve_users(app, device.id, users.as_deref(), &mut punches).await?;
     if let Some(hours) = options.since_hours {
         let zone = zone::lookup(&device.timezone)?;
         let from = zone::civil_at(&zone, app.clock.now() - i64::from(hours) * 3600);
         punches.retain(|punch| punch.told >= Told::from(from));
     }
     let now = app.clock.now();
-    let keep_cursor = options.since_hours.is_some();
+    let keep_cursor = options.since_hours.is_some() || cut_short;
+    // Repeats of a look at the last hours are counted by the reading that moves the cursor.
+    let counted = if keep_cursor {
+        i64::MAX
+    } else {
+        i64::try_from(counted).unwrap_or(i64::MAX)
+    };
+    let users_counted = match (&users, &before) {
+        (Some(_), _) => counters.users.map_or(-1, i64::from),
+        (None, Some(before)) => before.users,
+        (None, None) => -1,
+    };
     // The cursor as it is when the first `records` of the log are stored.
     let cursor_at = |records: usize| cursor::Model {
         device_id: device.id,
@@ -277,7 +316,7 @@ async fn read(
         full_read_at: now,
         slices: true,
         counters_trusted,
-        users: counters.users.map_or(-1, i64::from),
+        users: users_counted,
     };
     let unmoved = || before.clone().unwrap_or_else(|| empty_cursor(device.id));
     let mut taken = Taken::default();
@@ -302,6 +341,8 @@ async fn read(
             lease: &lease,
             source: "pull",
             punches: portion,
+            generation: place.generation,
+            counted,
             users: users.take(),
             cursor: match reached {
                 _ if keep_cursor => unmoved(),
@@ -376,19 +417,36 @@ fn refuse_another(device: &device::Model, facts: &Facts) -> anyhow::Result<()> {
     .into())
 }
 
+/// The whole log, or what came of it with the reason why it is not whole.
+async fn read_log(
+    client: &mut Client,
+    before: Option<&cursor::Model>,
+    count: Option<u32>,
+) -> anyhow::Result<(AttendanceLog, Option<Failure>)> {
+    let error = match client.attendance().await {
+        Ok(log) => return Ok((log, None)),
+        Err(error) => error,
+    };
+    let width = before.and_then(|row| usize::try_from(row.width).ok());
+    let hint = LogHint {
+        count,
+        layout: width.and_then(Layout::of_width),
+    };
+    let failure = devices::failure(&error);
+    match error
+        .partial()
+        .and_then(|data| AttendanceLog::salvage(data, hint))
+    {
+        Some(log) => Ok((log, Some(failure))),
+        None => Err(failure.into()),
+    }
+}
+
 async fn read_users(
     client: &mut Client,
     device_id: i64,
-    before: Option<&cursor::Model>,
-    count: Option<u32>,
     now: i64,
 ) -> anyhow::Result<Option<Vec<device_user::Model>>> {
-    if before
-        .zip(count)
-        .is_some_and(|(before, count)| before.users == i64::from(count))
-    {
-        return Ok(None);
-    }
     let users = match client.users().await {
         Ok(users) => users,
         // Names are a convenience; punches are not. A terminal that cannot tell them is read all the same.
@@ -492,29 +550,18 @@ fn news(log: &AttendanceLog, first: usize, encoding: Encoding) -> Vec<NewPunch> 
     punches
 }
 
-/// P1: where a record carries only the internal number, the user id is resolved at first sight and kept.
-async fn resolve_users(
-    app: &App,
-    device_id: i64,
-    users: Option<&[device_user::Model]>,
-    punches: &mut [NewPunch],
-) -> anyhow::Result<()> {
-    if punches.iter().all(|punch| !punch.user_id.is_empty()) {
-        return Ok(());
-    }
-    let stored;
-    let users = if let Some(users) = users {
-        users
-    } else {
-        stored = app.store.device_users(device_id).await?;
-        &stored
-    };
+/// Finds the user ids of records that carry only the internal number.
+fn resolve_users(users: &[device_user::Model], punches: &mut [NewPunch]) {
+    let by_uid: HashMap<i32, &str> = users
+        .iter()
+        .map(|user| (user.uid, user.user_id.as_str()))
+        .collect();
     for punch in punches.iter_mut().filter(|punch| punch.user_id.is_empty()) {
         let uid = punch.uid.unwrap_or(0);
-        let known = users.iter().find(|user| user.uid == i32::from(uid));
-        punch.user_id = known.map_or_else(|| format!("uid:{uid}"), |user| user.user_id.clone());
+        punch.user_id = by_uid
+            .get(&i32::from(uid))
+            .map_or_else(|| format!("uid:{uid}"), |id| (*id).to_owned());
     }
-    Ok(())
 }
 
 fn empty_cursor(device_id: i64) -> cursor::Model {

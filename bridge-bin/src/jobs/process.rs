@@ -254,7 +254,7 @@ async fn assess_employee(
                 }
                 let device = first_device(&outcome, &dossier, record, &names);
                 let row = convert::record(record, device, app.clock.now())?;
-                let draft = convert::draft(app, &row, dossier.name.as_deref(), person.mapped)?;
+                let draft = convert::draft(app, &row, person.name.as_deref(), person.mapped)?;
                 drafts.insert(row.record_id.clone(), draft);
                 records.push(row);
             }
@@ -396,7 +396,7 @@ pub(super) async fn queue_for_new_target(app: &App) -> anyhow::Result<()> {
         for row in days::records(&tx, ids).await? {
             let person = people.get(&row.employee);
             let name = person.and_then(|person| person.name.as_deref());
-            let mapped = person.is_none_or(|person| person.mapped);
+            let mapped = person.is_some_and(|person| person.mapped);
             let draft = convert::draft(app, &row, name, mapped)?;
             outbox::queue(&tx, &draft, floor, app.clock.now()).await?;
         }
@@ -592,14 +592,14 @@ pub async fn why(app: &App, employee: &str, date: NaiveDate) -> anyhow::Result<W
     punches.sort_by(|(a, one), (b, other)| (a, &one.id).cmp(&(b, &other.id)));
     Ok(Why {
         employee: employee.to_owned(),
-        name: dossier.name.clone(),
+        name: dossier.employee.as_ref().and_then(|row| row.name.clone()),
         date,
         records,
         corrections: dossier
             .corrections
             .iter()
             .filter(|row| {
-                let id = format!("c{}", row.id);
+                let id = convert::correction_id(row.id);
                 punches
                     .iter()
                     .any(|(_, punch)| Some(&punch.id) == row.target.as_ref() || punch.id == id)

@@ -12,6 +12,7 @@ use crate::failure::Failure;
 use crate::lifecycle::Stop;
 use crate::store::entity::outbox;
 use crate::store::outbox::{Attempt, Selection, Stats};
+use crate::zone;
 
 /// The id of the one target this version knows.
 pub const TARGET: &str = "crm";
@@ -131,8 +132,24 @@ async fn deliver(app: &App, crm: &impl Crm, options: &Options) -> anyhow::Result
         super::process::queue_again(app, &options.selection).await?;
     }
     let mut report = Report::default();
-    if !options.although_paused && is_paused(app, app.clock.now()).await? {
-        return Ok(report);
+    let target = app.store.target(TARGET).await?;
+    let paused = target.filter(|row| row.paused_until > Some(app.clock.now()));
+    match paused {
+        // The target named a time itself; asking sooner would only lengthen it.
+        Some(row) if row.pauses == 0 && options.stop.is_none() => {
+            let until = row.paused_until.unwrap_or_default();
+            return Err(Failure::new(
+                "crm_rests",
+                format!(
+                    "The CRM asks to be left alone until {}.",
+                    zone::rfc3339(&app.zone, until)
+                ),
+                "Nothing is lost: what waits is sent then by itself, if `serve` runs.",
+            )
+            .into());
+        }
+        Some(row) if row.pauses == 0 || !options.although_paused => return Ok(report),
+        _ => {}
     }
     let mut left = options.limit.unwrap_or(u64::MAX);
     let mut after = 0;
@@ -185,17 +202,30 @@ async fn deliver(app: &App, crm: &impl Crm, options: &Options) -> anyhow::Result
         app.store
             .settle(&attempts, retry_seconds, app.clock.now())
             .await?;
-        let answered = attempts
+        let delivered = attempts
             .iter()
-            .any(|attempt| !matches!(attempt.outcome, Outcome::Retry { .. }));
+            .any(|attempt| attempt.outcome.is_delivered());
+        let stopped = attempts
+            .iter()
+            .any(|attempt| matches!(attempt.outcome, Outcome::Retry { sent: false, .. }));
+        let rest = attempts.iter().filter_map(|attempt| match attempt.outcome {
+            Outcome::Retry { after, .. } => after,
+            _ => None,
+        });
+        let rest = rest.max();
         for attempt in attempts {
             report.count(attempt);
         }
-        if !answered {
+        if delivered {
+            app.store.note_target(TARGET, None, app.clock.now()).await?;
+        }
+        if let Some(wait) = rest {
+            app.store.rest_target(TARGET, wait, app.clock.now()).await?;
+        }
+        if stopped || rest.is_some() {
             // The target takes nothing at the moment; the rest keeps its place in the queue.
             break;
         }
-        app.store.note_target(TARGET, None, app.clock.now()).await?;
     }
     Ok(report)
 }

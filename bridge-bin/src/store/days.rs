@@ -12,12 +12,13 @@ use sea_orm::{
 };
 
 use super::entity::{
-    correction, daily_record, device, device_group, device_user, dirty_day, employee, holiday,
-    identity, punch, roster_assignment, roster_override, shift_template,
+    correction, daily_record, device, device_group, dirty_day, employee, holiday, identity, punch,
+    roster_assignment, roster_override, shift_template,
 };
 use super::leases::{self, Lease};
 use super::people::{self, Identities};
 use super::{Store, Told};
+use crate::failure::Failure;
 
 /// Days of one employee that want assessing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,8 +34,6 @@ pub struct Work {
 pub struct Dossier {
     /// The person; `None` if nobody of that id was ever heard of.
     pub employee: Option<employee::Model>,
-    /// A name to show: the employee's own, else the terminal's.
-    pub name: Option<String>,
     /// All devices, for zones and names.
     pub devices: Vec<device::Model>,
     /// (device id, user id) pairs that stand for this employee.
@@ -179,12 +178,7 @@ impl Store {
             );
         }
         let person = employee::Entity::find_by_id(employee).one(db).await?;
-        let name = match person.as_ref().and_then(|row| row.name.clone()) {
-            Some(name) => Some(name),
-            None => name_on_terminal(db, &identities).await?,
-        };
         Ok(Dossier {
-            name,
             employee: person,
             corrections: corrections(db, employee, &punches).await?,
             templates: shift_template::Entity::find()
@@ -303,21 +297,6 @@ pub(super) async fn pairs(
         }
     }
     Ok(pairs)
-}
-
-async fn name_on_terminal(
-    db: &impl ConnectionTrait,
-    identities: &BTreeSet<(i64, String)>,
-) -> Result<Option<String>, DbErr> {
-    for (device, user) in identities {
-        let found = device_user::Entity::find_by_id((*device, user.clone()))
-            .one(db)
-            .await?;
-        if let Some(user) = found.filter(|user| !user.name.is_empty()) {
-            return Ok(Some(user.name));
-        }
-    }
-    Ok(None)
 }
 
 /// Corrections that add punches for the employee or aim at one of the punches, and whatever aims at those.
@@ -458,7 +437,17 @@ pub async fn save(
 
 impl Store {
     /// Adds a correction (P11) and marks the day it concerns.
-    pub async fn add_correction(&self, new: NewCorrection, now: i64) -> Result<i64, DbErr> {
+    ///
+    /// `set_kind` is refused: kinds have no influence under the strategy in force, first in and last out.
+    pub async fn add_correction(&self, new: NewCorrection, now: i64) -> anyhow::Result<i64> {
+        if new.kind == "set_kind" {
+            return Err(Failure::new(
+                "set_kind_refused",
+                "The kind of a punch has no influence here: the first punch is the check-in, the last one the check-out.",
+                "Void a punch that should not count, or add the one that is missing.",
+            )
+            .into());
+        }
         let tx = self.begin().await?;
         let row = correction::ActiveModel {
             id: sea_orm::ActiveValue::NotSet,
@@ -473,7 +462,7 @@ impl Store {
             reason: Set(new.reason),
         };
         let row = row.insert(&tx).await?;
-        people::mark_dirty(&tx, &new.employee, [new.date]).await?;
+        people::named_by_hand(&tx, &new.employee, new.date).await?;
         tx.commit().await?;
         Ok(row.id)
     }

@@ -2,8 +2,7 @@
 
 use sea_orm::ActiveValue::{NotSet, Set};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel,
-    QueryFilter, QueryOrder,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder,
 };
 
 use super::Store;
@@ -113,10 +112,25 @@ impl Store {
         Ok(row)
     }
 
-    /// Changes a device.
+    /// Changes what an administrator sets of a device; what polls learn about it stays as it is.
     pub async fn update_device(&self, device: device::Model) -> Result<(), DbErr> {
         let tx = self.begin().await?;
-        device.into_active_model().reset_all().update(&tx).await?;
+        let change = device::ActiveModel {
+            id: Set(device.id),
+            name: Set(device.name),
+            address: Set(device.address),
+            secondary_address: Set(device.secondary_address),
+            timezone: Set(device.timezone),
+            comm_key: Set(device.comm_key),
+            transport: Set(device.transport),
+            encoding: Set(device.encoding),
+            group_id: Set(device.group_id),
+            office: Set(device.office),
+            enabled: Set(device.enabled),
+            updated_at: Set(device.updated_at),
+            ..Default::default()
+        };
+        change.update(&tx).await?;
         tx.commit().await
     }
 

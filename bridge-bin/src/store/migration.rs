@@ -43,6 +43,11 @@ fn pk(columns: &[&'static str]) -> IndexCreateStatement {
 
 #[async_trait::async_trait]
 impl MigrationTrait for First {
+    /// All or nothing, so that a kill at birth leaves a directory that can be opened.
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         for statement in tables() {
             manager.create_table(statement).await?;
@@ -114,6 +119,8 @@ const INDEXES: &[(&str, &str, &[&str], bool)] = &[
         &["state", "target", "due_at"],
         false,
     ),
+    ("outbox_queue", "outbox", &["target", "state"], false),
+    ("outbox_employee", "outbox", &["employee"], false),
     ("outbox_date", "outbox", &["date"], false),
     ("run_started", "run", &["started_at"], false),
     ("account_name", "account", &["name"], true),
@@ -311,7 +318,7 @@ fn tables() -> Vec<TableCreateStatement> {
             .col(big_integer("revision"))
             .col(string("content_hash"))
             .col(boolean("deleted"))
-            .col(string_null("remote_id"))
+            .col(text_null("remote_id"))
             .primary_key(&mut pk(&["target", "entry_id"]))
             .take(),
         // P4, P5: written in the transaction that changes the record; content is frozen here.

@@ -255,8 +255,12 @@ async fn refuse_foreign(db: &DatabaseConnection, path: &Path) -> anyhow::Result<
         .iter()
         .filter_map(|row| row.try_get("", "name").ok())
         .collect();
-    // Migrations run in one transaction each, so a database killed at birth is empty or has both.
-    if names.is_empty() || names.iter().any(|name| name == "seaql_migrations") {
+    // Before the first migration there is only its list, and each migration is all or nothing.
+    let born = names.iter().all(|name| name == "seaql_migrations");
+    let ours = ["seaql_migrations", "meta", "punch"]
+        .iter()
+        .all(|wanted| names.iter().any(|name| name == wanted));
+    if born || ours {
         return Ok(());
     }
     Err(foreign(format!(

@@ -1,11 +1,13 @@
 //! P4, P5: what is to be sent, frozen when it is queued; attempts, due times and dead letters.
 
+use std::time::Duration;
+
 use crm_client::{Entry, Outcome};
 use sea_orm::ActiveValue::{NotSet, Set};
 use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait,
-    FromQueryResult, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Statement,
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, DbErr,
+    EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Statement,
 };
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -270,15 +272,20 @@ impl Store {
                         change.settled_at = Set(Some(now));
                     }
                 }
-                Outcome::Retry { after, reason } => {
+                Outcome::Retry {
+                    after,
+                    sent,
+                    reason,
+                } => {
                     change.last_error = Set(Some(reason.clone()));
-                    let asked = after
-                        .and_then(|wait| i64::try_from(wait.as_secs()).ok())
-                        .unwrap_or(0);
-                    change.due_at = Set(now
-                        + back_off(retry_seconds, row.attempts, row.id)
-                            .max(asked)
-                            .min(LONGEST_WAIT));
+                    if !sent {
+                        // It has had no attempt, and goes with the target's next.
+                        change.attempts = Set(row.attempts);
+                        change.last_attempt = Set(row.last_attempt);
+                    }
+                    let tried = if *sent { row.attempts } else { 0 };
+                    let wait = back_off(retry_seconds, tried, row.id).max(seconds(*after));
+                    change.due_at = Set(now + wait);
                     if !superseded {
                         change.state = Set(state::PENDING.to_owned());
                     }
@@ -303,6 +310,17 @@ impl Store {
         }
         if let Some(to) = &selection.to {
             query = query.filter(entry::Column::Date.lte(to));
+        }
+        if let Some(employee) = &selection.employee {
+            query = query.filter(
+                entry::Column::EntryId.in_subquery(
+                    sea_orm::sea_query::Query::select()
+                        .column(outbox::Column::EntryId)
+                        .from(outbox::Entity)
+                        .and_where(outbox::Column::Employee.eq(employee))
+                        .to_owned(),
+                ),
+            );
         }
         let tx = self.begin().await?;
         let mut queued = 0;
@@ -355,6 +373,24 @@ impl Store {
         target::Entity::find_by_id(id).one(self.reader()).await
     }
 
+    /// Leaves a target alone for as long as it asked.
+    pub async fn rest_target(&self, id: &str, wait: Duration, now: i64) -> Result<(), DbErr> {
+        let tx = self.begin().await?;
+        target::Entity::update_many()
+            .col_expr(
+                target::Column::PausedReason,
+                Expr::value("the CRM asks to be left alone for a while"),
+            )
+            .col_expr(
+                target::Column::PausedUntil,
+                Expr::value(now + seconds(Some(wait))),
+            )
+            .filter(target::Column::Id.eq(id))
+            .exec(&tx)
+            .await?;
+        tx.commit().await
+    }
+
     /// Pauses a target as a whole, or lets it go on after a success.
     pub async fn note_target(
         &self,
@@ -389,38 +425,33 @@ impl Store {
 
     /// S48: how the queue of a target stands.
     pub async fn stats(&self, target: &str, max_retries: u32) -> Result<Stats, DbErr> {
-        #[derive(FromQueryResult)]
-        struct Row {
-            total: i64,
-            synced: Option<i64>,
-            failed: Option<i64>,
-        }
-        let statement = Statement::from_sql_and_values(
-            self.reader().get_database_backend(),
-            "SELECT COUNT(*) AS total, \
-             SUM(CASE WHEN state = 'sent' THEN 1 ELSE 0 END) AS synced, \
-             SUM(CASE WHEN state = 'rejected' OR (state = 'pending' AND attempts >= $2) THEN 1 ELSE 0 END) AS failed \
-             FROM outbox WHERE target = $1 AND state <> 'superseded' AND NOT EXISTS ( \
-             SELECT 1 FROM outbox newer WHERE newer.target = outbox.target AND newer.entry_id = outbox.entry_id \
-             AND newer.revision > outbox.revision)",
-            [target.into(), i64::from(max_retries).into()],
-        );
-        let row = Row::find_by_statement(statement).one(self.reader()).await?;
-        let count = |value: Option<i64>| {
-            value
-                .and_then(|value| u64::try_from(value).ok())
-                .unwrap_or(0)
+        // Older revisions are superseded when a newer one is queued, so an entry has at most one row that is open.
+        let total = entry::Entity::find()
+            .filter(entry::Column::Target.eq(target))
+            .count(self.reader())
+            .await?;
+        let open = || {
+            outbox::Entity::find()
+                .filter(outbox::Column::Target.eq(target))
+                .filter(outbox::Column::State.is_in([state::PENDING, state::REJECTED]))
         };
-        let total = count(row.as_ref().map(|row| row.total));
-        let synced = count(row.as_ref().and_then(|row| row.synced));
-        let failed = count(row.as_ref().and_then(|row| row.failed));
+        let unsynced = open().count(self.reader()).await?;
+        let failed = open()
+            .filter(
+                Condition::any()
+                    .add(outbox::Column::State.eq(state::REJECTED))
+                    .add(outbox::Column::Attempts.gte(i64::from(max_retries))),
+            )
+            .count(self.reader())
+            .await?;
+        let synced = total.saturating_sub(unsynced);
         let tenths = (synced * 1000 + total / 2).checked_div(total).unwrap_or(0);
         #[expect(clippy::cast_precision_loss, reason = "at most 1000")]
         let sync_percentage = tenths as f64 / 10.0;
         Ok(Stats {
             total,
             synced,
-            unsynced: total.saturating_sub(synced),
+            unsynced,
             failed,
             sync_percentage,
         })
@@ -528,6 +559,12 @@ pub async fn remember_target(
         .exec_without_returning(db)
         .await?;
     Ok(())
+}
+
+/// Whole seconds of a wait, at most a day: no answer can silence a target for longer.
+fn seconds(wait: Option<Duration>) -> i64 {
+    let wait = wait.unwrap_or_default().min(Duration::from_hours(24));
+    i64::try_from(wait.as_secs()).unwrap_or(0)
 }
 
 /// Doubling waits up to six hours, spread by up to a quarter so that refused rows do not come back in step.

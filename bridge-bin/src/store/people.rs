@@ -1,6 +1,7 @@
 //! Who a device user stands for (design 6.4), and the days somebody was heard of.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::RangeInclusive;
 
 use chrono::NaiveDate;
 use sea_orm::ActiveValue::{NotSet, Set};
@@ -10,11 +11,12 @@ use sea_orm::{
     Statement,
 };
 
-use super::Store;
 use super::devices::MAIN_GROUP;
 use super::entity::{
-    daily_record, device, device_group, device_user, dirty_day, employee, identity,
+    correction, daily_record, device, device_group, device_user, dirty_day, employee, identity,
+    roster_assignment,
 };
+use super::{Store, Told};
 
 /// Whom the users of one device stand for.
 #[derive(Debug)]
@@ -61,7 +63,8 @@ impl Identities {
             return None;
         }
         if self.group.name == MAIN_GROUP {
-            return Some(user_id.to_owned());
+            // An id like `branch/7` would be taken for the stand-in of another group's user.
+            return (!user_id.contains('/')).then(|| user_id.to_owned());
         }
         Some(format!("{}/{user_id}", self.group.name))
     }
@@ -84,52 +87,71 @@ pub(super) async fn touch(
     }
     let stand_in = format!("{}/", identities.group.name);
     let rows_until = rows_until(db).await?;
-    for (id, mut dates) in by_employee {
-        let Some(&first) = dates.first() else {
-            continue;
-        };
+    for (id, dates) in by_employee {
         let mapped = identities.group.name == MAIN_GROUP
             || id
                 .strip_prefix(&stand_in)
                 .is_none_or(|user| identities.is_mapped(user));
-        let known = employee::Entity::find_by_id(&id).one(db).await?;
-        let since = known
-            .as_ref()
-            .and_then(|row| row.active_from.as_deref())
-            .and_then(|text| text.parse().ok());
-        if since.is_none_or(|since: NaiveDate| first < since) {
-            // P7: the rows of days without punches begin here.
-            let until = since.or(rows_until).unwrap_or(first);
-            dates.extend(
-                first
-                    .iter_days()
-                    .take_while(|date| *date <= until)
-                    .take(36_600),
-            );
-        }
-        if known.is_none() || since.is_none_or(|since| first < since) {
-            let row = employee::ActiveModel {
-                id: Set(id.clone()),
-                name: Set(None),
-                department: Set(None),
-                designation: Set(None),
-                office: Set(None),
-                active_from: Set(Some(first.to_string())),
-                active_to: Set(None),
-                mapped: Set(mapped),
-            };
-            employee::Entity::insert(row)
-                .on_conflict(
-                    OnConflict::column(employee::Column::Id)
-                        .update_column(employee::Column::ActiveFrom)
-                        .to_owned(),
-                )
-                .exec_without_returning(db)
-                .await?;
-        }
-        mark_dirty(db, &id, dates).await?;
+        heard_of(db, &id, mapped, dates, rows_until).await?;
     }
     Ok(())
+}
+
+/// Marks days of one employee, who is made if unknown, and whose rows begin with the first day heard of.
+async fn heard_of(
+    db: &impl ConnectionTrait,
+    id: &str,
+    mapped: bool,
+    mut dates: BTreeSet<NaiveDate>,
+    rows_until: Option<NaiveDate>,
+) -> Result<(), DbErr> {
+    let Some(&first) = dates.first() else {
+        return Ok(());
+    };
+    let known = employee::Entity::find_by_id(id).one(db).await?;
+    let since: Option<NaiveDate> = known
+        .as_ref()
+        .and_then(|row| row.active_from.as_deref())
+        .and_then(|text| text.parse().ok());
+    if since.is_none_or(|since| first < since) {
+        // P7: the rows of days without punches begin here.
+        let until = since.or(rows_until).unwrap_or(first);
+        dates.extend(
+            first
+                .iter_days()
+                .take_while(|date| *date <= until)
+                .take(36_600),
+        );
+        let row = employee::ActiveModel {
+            id: Set(id.to_owned()),
+            name: Set(None),
+            department: Set(None),
+            designation: Set(None),
+            office: Set(None),
+            active_from: Set(Some(first.to_string())),
+            active_to: Set(None),
+            mapped: Set(mapped),
+        };
+        employee::Entity::insert(row)
+            .on_conflict(
+                OnConflict::column(employee::Column::Id)
+                    .update_column(employee::Column::ActiveFrom)
+                    .to_owned(),
+            )
+            .exec_without_returning(db)
+            .await?;
+    }
+    mark_dirty(db, id, dates).await
+}
+
+/// The same for somebody a human names, device or not.
+pub(super) async fn named_by_hand(
+    db: &impl ConnectionTrait,
+    id: &str,
+    date: NaiveDate,
+) -> Result<(), DbErr> {
+    let rows_until = rows_until(db).await?;
+    heard_of(db, id, true, BTreeSet::from([date]), rows_until).await
 }
 
 /// Marks days of one employee as to be assessed.
@@ -169,18 +191,38 @@ pub(super) async fn rows_until(db: &impl ConnectionTrait) -> Result<Option<Naive
     Ok(row.and_then(|row| row.value.parse().ok()))
 }
 
-/// Gives employees without a name the one their terminal knows.
+/// Gives employees without a name the one that this terminal knows.
 pub(super) async fn name_employees(
     db: &impl ConnectionTrait,
     identities: &Identities,
-    users: &[device_user::Model],
+    device_id: i64,
 ) -> Result<(), DbErr> {
-    for user in users.iter().filter(|user| !user.name.is_empty()) {
-        let Some(id) = identities.employee(&user.user_id) else {
+    let nameless: BTreeSet<String> = employee::Entity::find()
+        .select_only()
+        .column(employee::Column::Id)
+        .filter(employee::Column::Name.is_null())
+        .into_tuple()
+        .all(db)
+        .await?
+        .into_iter()
+        .collect();
+    if nameless.is_empty() {
+        return Ok(());
+    }
+    let users = device_user::Entity::find()
+        .filter(device_user::Column::DeviceId.eq(device_id))
+        .filter(device_user::Column::Name.ne(""))
+        .all(db)
+        .await?;
+    for user in users {
+        let Some(id) = identities
+            .employee(&user.user_id)
+            .filter(|id| nameless.contains(id))
+        else {
             continue;
         };
         employee::Entity::update_many()
-            .col_expr(employee::Column::Name, Expr::value(user.name.clone()))
+            .col_expr(employee::Column::Name, Expr::value(user.name))
             .filter(employee::Column::Id.eq(id))
             .filter(employee::Column::Name.is_null())
             .exec(db)
@@ -213,12 +255,15 @@ impl Store {
     }
 
     /// Maps a device user to an employee; the days of both the old and the new employee are assessed again.
+    ///
+    /// Punches outside the `plausible` dates are the new employee's too, but make nobody older.
     pub async fn map_user(
         &self,
         device: &device::Model,
         user_id: &str,
         to: &str,
         note: Option<String>,
+        plausible: &RangeInclusive<NaiveDate>,
         now: i64,
     ) -> Result<(), DbErr> {
         let tx = self.begin().await?;
@@ -244,37 +289,23 @@ impl Store {
             .exec_without_returning(&tx)
             .await?;
         let after = Identities::of_device(&tx, device).await?;
-        let dates = punch_dates(&tx, device.id, user_id).await?;
-        if let Some(before) = before.filter(|before| before != to) {
-            forget_if_idle(&tx, &before, device, user_id).await?;
-            mark_dirty(&tx, &before, dates.iter().copied()).await?;
-        }
+        let dates = punch_dates(&tx, device.id, user_id, plausible).await?;
         touch(&tx, &after, dates.iter().map(|date| (to.to_owned(), *date))).await?;
-        let users = device_user::Entity::find()
-            .filter(device_user::Column::DeviceId.eq(device.id))
-            .all(&tx)
-            .await?;
-        name_employees(&tx, &after, &users).await?;
+        if let Some(before) = before.filter(|before| before != to) {
+            narrow(&tx, &before, plausible).await?;
+        }
+        name_employees(&tx, &after, device.id).await?;
         tx.commit().await
     }
 }
 
-/// A stand-in whose only punches were those of the user just mapped was never a person: its row goes, and with it,
-/// at the next assessment, its records.
-async fn forget_if_idle(
+/// Somebody lost punches to another person: the rows begin with the first day that is still theirs. A stand-in without
+/// any was never a person: its row goes, and with it, at the next assessment, its records.
+async fn narrow(
     db: &impl ConnectionTrait,
     employee: &str,
-    device: &device::Model,
-    user_id: &str,
+    plausible: &RangeInclusive<NaiveDate>,
 ) -> Result<(), DbErr> {
-    let devices = device::Entity::find().all(db).await?;
-    for (other, user) in super::days::pairs(db, employee, &devices).await? {
-        if (other, user.as_str()) != (device.id, user_id)
-            && !punch_dates(db, other, &user).await?.is_empty()
-        {
-            return Ok(());
-        }
-    }
     let known: Vec<String> = daily_record::Entity::find()
         .select_only()
         .column(daily_record::Column::Date)
@@ -288,7 +319,38 @@ async fn forget_if_idle(
         known.iter().filter_map(|date| date.parse().ok()),
     )
     .await?;
-    employee::Entity::delete_by_id(employee).exec(db).await?;
+    let devices = device::Entity::find().all(db).await?;
+    let mut dates = BTreeSet::new();
+    for (device, user) in super::days::pairs(db, employee, &devices).await? {
+        dates.extend(punch_dates(db, device, &user, plausible).await?);
+    }
+    // What humans said of this person stays theirs (P11).
+    let by_hand = correction::Entity::find()
+        .filter(correction::Column::Employee.eq(employee))
+        .all(db)
+        .await?;
+    let told = by_hand
+        .iter()
+        .filter_map(|row| Told::from_i64(row.told?).civil());
+    dates.extend(told.map(|civil| civil.date()));
+    let rostered = roster_assignment::Entity::find()
+        .filter(roster_assignment::Column::Employee.eq(employee))
+        .one(db)
+        .await?
+        .is_some();
+    match dates.first() {
+        Some(first) => {
+            employee::Entity::update_many()
+                .col_expr(employee::Column::ActiveFrom, Expr::value(first.to_string()))
+                .filter(employee::Column::Id.eq(employee))
+                .exec(db)
+                .await?;
+        }
+        None if rostered => {}
+        None => {
+            employee::Entity::delete_by_id(employee).exec(db).await?;
+        }
+    }
     Ok(())
 }
 
@@ -296,6 +358,7 @@ async fn punch_dates(
     db: &impl ConnectionTrait,
     device_id: i64,
     user_id: &str,
+    plausible: &RangeInclusive<NaiveDate>,
 ) -> Result<BTreeSet<NaiveDate>, DbErr> {
     let statement = Statement::from_sql_and_values(
         db.get_database_backend(),
@@ -306,6 +369,7 @@ async fn punch_dates(
     Ok(rows
         .iter()
         .filter_map(|row| row.try_get::<i64>("", "day").ok())
-        .filter_map(|day| Some(super::Told::from_i64(day * 86_400).civil()?.date()))
+        .filter_map(|day| Some(Told::from_i64(day * 86_400).civil()?.date()))
+        .filter(|date| plausible.contains(date))
         .collect())
 }

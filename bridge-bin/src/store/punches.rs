@@ -1,5 +1,6 @@
 //! P1: punches, stored before anything is derived from them, together with the cursor.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::ops::RangeInclusive;
 
@@ -48,6 +49,10 @@ pub struct Intake<'a> {
     pub source: &'static str,
     /// The punches beyond the old cursor, in the order of the log.
     pub punches: &'a [NewPunch],
+    /// The generation of the log that was read.
+    pub generation: i64,
+    /// Entries of that log before this position were counted by an earlier reading.
+    pub counted: i64,
     /// The user list, if it was read.
     pub users: Option<&'a [device_user::Model]>,
     /// The new cursor.
@@ -93,9 +98,10 @@ pub enum IntakeError {
 
 type Key = (String, i64, i32);
 
+/// A key with its first entry in the reading and the positions at which it came again.
 struct Row<'a> {
     punch: &'a NewPunch,
-    repeats: i32,
+    again: Vec<i64>,
     differs: bool,
 }
 
@@ -139,7 +145,7 @@ impl Store {
             .into_iter()
             .filter_map(|(user, date)| Some((identities.employee(&user)?, date)));
         people::touch(&tx, &identities, days).await?;
-        people::name_employees(&tx, &identities, intake.users.unwrap_or_default()).await?;
+        people::name_employees(&tx, &identities, device_id).await?;
         let mut new_cursor: cursor::ActiveModel = intake.cursor.into();
         new_cursor.device_id = Set(device_id);
         cursor::Entity::insert(new_cursor.reset_all())
@@ -197,23 +203,23 @@ impl Store {
     }
 }
 
-/// One row per key, repeats within the reading counted, in the order of first appearance.
+/// One row per key, in the order of first appearance.
 fn fold(punches: &[NewPunch]) -> (Vec<Row<'_>>, u64) {
     let mut rows: Vec<Row<'_>> = Vec::with_capacity(punches.len());
     let mut seen: HashMap<(&str, Told, u8), usize> = HashMap::with_capacity(punches.len());
     for punch in punches {
         match seen.entry((&punch.user_id, punch.told, punch.punch_state)) {
-            std::collections::hash_map::Entry::Vacant(place) => {
+            Entry::Vacant(place) => {
                 place.insert(rows.len());
                 rows.push(Row {
                     punch,
-                    repeats: 0,
+                    again: Vec::new(),
                     differs: false,
                 });
             }
-            std::collections::hash_map::Entry::Occupied(place) => {
+            Entry::Occupied(place) => {
                 if let Some(row) = rows.get_mut(*place.get()) {
-                    row.repeats += 1;
+                    row.again.push(punch.log_index);
                     row.differs |= row.punch.verify_mode != punch.verify_mode
                         || row.punch.work_code != punch.work_code;
                 }
@@ -222,6 +228,14 @@ fn fold(punches: &[NewPunch]) -> (Vec<Row<'_>>, u64) {
     }
     let within = (punches.len() - rows.len()) as u64;
     (rows, within)
+}
+
+impl Row<'_> {
+    /// How often the key came again at positions nobody has counted yet.
+    fn repeats(&self, counted: i64) -> i32 {
+        let news = self.again.iter().filter(|index| **index >= counted);
+        i32::try_from(news.count()).unwrap_or(i32::MAX)
+    }
 }
 
 /// The one hot statement: the same text for both databases. Returns the keys that were not there before.
@@ -257,10 +271,10 @@ async fn insert(
             punch.uid.map(i32::from).into(),
             intake.source.into(),
             now.into(),
-            intake.cursor.log_generation.into(),
+            intake.generation.into(),
             punch.log_index.into(),
-            row.repeats.into(),
-            row.differs.into(),
+            row.repeats(intake.counted).into(),
+            (row.differs && row.repeats(intake.counted) > 0).into(),
         ]);
     }
     sql.push_str(
@@ -297,6 +311,10 @@ async fn note_repeats(
         if added.contains(&(row.punch.user_id.as_str(), told, state)) {
             continue;
         }
+        if row.punch.log_index < intake.counted && row.repeats(intake.counted) == 0 {
+            // An earlier reading of this very log has seen to it.
+            continue;
+        }
         let Some(stored) = punch::Entity::find()
             .filter(punch::Column::DeviceId.eq(intake.device.id))
             .filter(punch::Column::UserId.eq(&row.punch.user_id))
@@ -307,12 +325,16 @@ async fn note_repeats(
         else {
             continue;
         };
-        let generation = intake.cursor.log_generation;
-        let known_here = stored.log_generation == Some(generation);
+        let here = intake.generation;
         let repeats = match (stored.log_generation, stored.log_index) {
             // Never before seen in a log.
-            (None, _) => row.repeats,
-            (_, Some(index)) if known_here && index != row.punch.log_index => row.repeats + 1,
+            (None, _) => row.repeats(intake.counted),
+            (Some(generation), index) if generation == here => {
+                let first = row.punch.log_index;
+                let first_again = first >= intake.counted && index != Some(first);
+                row.repeats(intake.counted) + i32::from(first_again)
+            }
+            // An older log: the same entries read once more.
             _ => 0,
         };
         let differs = repeats > 0
@@ -326,7 +348,7 @@ async fn note_repeats(
             id: Set(stored.id),
             repeats: Set(stored.repeats + repeats),
             repeat_differs: Set(stored.repeat_differs || differs),
-            log_generation: Set(stored.log_generation.or(Some(generation))),
+            log_generation: Set(stored.log_generation.or(Some(here))),
             log_index: Set(stored.log_index.or(Some(row.punch.log_index))),
             ..Default::default()
         }

@@ -9,6 +9,9 @@ use sea_orm::{
 use super::Store;
 use super::entity::{run, schedule};
 
+/// Runs that are remembered.
+const MOST_RUNS: i64 = 5_000;
+
 impl Store {
     /// Makes or changes a schedule. The next due time moves only when the cron text or the zone changed.
     pub async fn set_schedule(
@@ -79,6 +82,11 @@ impl Store {
             report: Set(None),
         };
         let row = row.insert(&tx).await?;
+        // The history is for looking at, not for ever.
+        run::Entity::delete_many()
+            .filter(run::Column::Id.lt(row.id - MOST_RUNS))
+            .exec(&tx)
+            .await?;
         tx.commit().await?;
         Ok(row.id)
     }

@@ -264,7 +264,14 @@ async fn b20_the_same_id_at_two_sites_is_two_people_until_mapped() {
     bridge
         .app
         .store
-        .map_user(&device, "7", "E-42", None, 0)
+        .map_user(
+            &device,
+            "7",
+            "E-42",
+            None,
+            &(date("2010-01-01")..=date("2026-03-07")),
+            0,
+        )
         .await
         .unwrap();
     bridge.process().await;

@@ -404,6 +404,28 @@ async fn the_demonstration_killed_in_the_middle_carries_on() {
     assert_eq!(keys.len(), punches.len(), "no punch twice");
 }
 
+#[test]
+fn a_kill_at_birth_leaves_a_directory_that_can_be_opened() {
+    let dir = tempfile::tempdir().unwrap();
+    for moment in (0..40).step_by(2) {
+        let data_dir = dir.path().join(moment.to_string()).display().to_string();
+        let arguments = ["--json", "--data-dir", &data_dir, "device", "list"];
+        let mut newborn = command(&arguments)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(moment));
+        newborn.kill().unwrap();
+        newborn.wait().unwrap();
+        assert_eq!(
+            run(&arguments)["devices"],
+            json!([]),
+            "killed after {moment} ms"
+        );
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn b39_one_process_with_nothing_else_installed_serves_from_an_empty_directory() {
     let dir = tempfile::tempdir().unwrap();

@@ -8,5 +8,6 @@ mod cli;
 mod end_to_end;
 mod pages;
 mod pipeline;
+mod regressions;
 mod store_contract;
 mod support;

@@ -732,12 +732,15 @@ async fn data_is_complete_until_the_terminal_read_longest_ago() {
     let read = async |name: &str, at: &str, enabled: bool| {
         let found = bridge.app.store.device(name).await.unwrap();
         let at = at.parse::<jiff::Timestamp>().unwrap().as_second();
-        let change = device::Model {
-            last_sync: Some(at),
-            enabled,
-            ..found
+        let change = device::ActiveModel {
+            id: Set(found.id),
+            last_sync: Set(Some(at)),
+            enabled: Set(enabled),
+            ..Default::default()
         };
-        bridge.app.store.update_device(change).await.unwrap();
+        let tx = bridge.app.store.begin().await.unwrap();
+        change.update(&tx).await.unwrap();
+        tx.commit().await.unwrap();
     };
     read("front", "2026-03-06T08:55:00Z", true).await;
     read("off", "2026-01-01T00:00:00Z", false).await;

@@ -116,7 +116,14 @@ async fn a_withdrawn_record_is_told_as_deleted() {
     bridge
         .app
         .store
-        .map_user(&device, "7", "E-7", Some("another person's id".into()), 0)
+        .map_user(
+            &device,
+            "7",
+            "E-7",
+            Some("another person's id".into()),
+            &(date("2010-01-01")..=date("2026-03-07")),
+            0,
+        )
         .await
         .unwrap();
     bridge.process().await;

@@ -68,6 +68,8 @@ async fn take_in(
         lease,
         source: "pull",
         punches,
+        generation,
+        counted: 0,
         users: None,
         cursor: cursor(generation, 10),
         plausible: NaiveDate::MIN..=NaiveDate::MAX,

@@ -154,7 +154,7 @@ async fn status_409_means_already_known() {
 #[tokio::test]
 async fn status_429_is_tried_again_when_the_target_says() {
     let busy = status(429).insert_header("retry-after", "7");
-    let Ok(Outcome::Retry { after, reason }) = outcome_of(busy).await else {
+    let Ok(Outcome::Retry { after, reason, .. }) = outcome_of(busy).await else {
         panic!("not retried")
     };
     assert_eq!(after, Some(Duration::from_secs(7)));
@@ -249,6 +249,7 @@ async fn silence_is_tried_again_after_the_time_out() {
         outcomes,
         [Outcome::Retry {
             after: None,
+            sent: true,
             reason: "no answer within 0.2 s".into()
         }]
     );

@@ -171,8 +171,10 @@ fn an_incomplete_dump_ends_with_3_and_what_was_read() {
     assert_eq!(length(&document["users"]), Some(4));
     assert!(length(&document["warnings"]) > Some(0));
 
-    // CMD_PREPARE_BUFFER refused: neither users nor log can be had.
-    terminal.say(&json!({"fault": {"kind": "reject", "command": 1503, "answer": 2001}}));
+    // CMD_PREPARE_BUFFER and the direct reads refused: neither users nor log can be had.
+    for command in [1503, 13, 9] {
+        terminal.say(&json!({"fault": {"kind": "reject", "command": command, "answer": 2001}}));
+    }
     let document = place.run(&dump).ended(3).document();
     assert!(
         document["users"].is_null() && document["attendance"].is_null(),
