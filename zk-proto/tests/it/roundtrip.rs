@@ -5,10 +5,16 @@ use proptest::{collection::vec, prelude::*};
 use zk_proto::{
     Code, CommKey,
     record::{
-        Attendance, AttendanceLog, AttendanceRef, Counters, Layout, LogHint, Privilege, PunchState,
-        User, UserLayout, UserList, VerifyMode,
+        Attendance, AttendanceLog, AttendanceRef, Combination, Counters, DayWindow, Event,
+        EventCode, EventMask, Face, Group, Layout, LivePunch, LogHint, Message, MessageTag,
+        Operation, OperationCode, Privilege, PunchState, Puncher, Template, TemplateFlag, TimeZone,
+        Told, User, UserLayout, UserList, UserRecord, UserZones, VerifyMode, VerifyRule,
     },
-    request::{Announcement, Answer, DataSet, DeviceOption, Prepared, ReadBuffer},
+    request::{
+        Announcement, Answer, BulkUpload, DataSet, DeleteTemplate, DeleteTemplateOf, DeleteUser,
+        DeviceOption, Finger, PlayVoice, Prepared, ReadBuffer, Request, StartEnroll, StartVerify,
+        StoreTemplate, Subscribe, WriteUserGroup, WriteUserZones, WriteVerifyRule, upload_hash,
+    },
     wire::{
         CivilFields, Encoding, Framer, Name, PackedTime, Packet, Transport, UserId, decode_any,
         encode_packet,
@@ -224,5 +230,241 @@ proptest! {
         let id = UserId::from_field(&field);
         prop_assert!(id.as_bytes().len() <= 24 && !id.as_bytes().contains(&0));
         prop_assert_eq!(UserId::from_field(id.as_bytes()), id);
+    }
+
+    #[test]
+    fn attendance_records_survive_in_every_layout(
+        records in vec(attendance(), 1..40),
+        layout in proptest::sample::select(Layout::ALL),
+    ) {
+        let mut data = BytesMut::new();
+        AttendanceLog::encode(&records, layout, &mut data);
+        let hint = LogHint { count: None, layout: Some(layout) };
+        let log = AttendanceLog::parse(data.clone().freeze(), hint).unwrap();
+        prop_assert_eq!(log.layout(), layout);
+        // What a layout has no room for is lost once, and then nothing more.
+        let once: Vec<_> = log.iter().map(|record| record.to_record()).collect();
+        let mut again = BytesMut::new();
+        AttendanceLog::encode(&once, layout, &mut again);
+        prop_assert_eq!(&again, &data);
+        for (read, held) in once.iter().zip(&records) {
+            prop_assert_eq!(read.time, held.time);
+            prop_assert_eq!(read.verify_mode, held.verify_mode);
+            prop_assert_eq!(read.punch_state, held.punch_state);
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_a_record_of_any_layout_that_survives(
+        bytes in vec(any::<u8>(), 49),
+        layout in proptest::sample::select(Layout::ALL),
+    ) {
+        let record = AttendanceRef::parse(&bytes, layout).unwrap().to_record();
+        let mut out = BytesMut::new();
+        record.encode(layout, &mut out);
+        prop_assert_eq!(out.len(), layout.width());
+        prop_assert_eq!(AttendanceRef::parse(&out, layout).unwrap().to_record(), record);
+    }
+
+    #[test]
+    fn users_survive_in_every_layout(
+        users in vec(user(), 1..20),
+        layout in proptest::sample::select(UserLayout::ALL),
+    ) {
+        for user in users {
+            let record = UserRecord::new(&user, layout);
+            prop_assert_eq!(record.as_bytes().len(), layout.width());
+            let once = record.user();
+            prop_assert_eq!(UserRecord::new(&once, layout).user(), once);
+            prop_assert_eq!(once.uid, user.uid);
+            prop_assert_eq!(once.privilege, user.privilege);
+        }
+    }
+
+    #[test]
+    fn a_record_that_is_changed_keeps_what_is_not_known(
+        bytes in vec(any::<u8>(), 120),
+        user in user(),
+        layout in proptest::sample::select(UserLayout::ALL),
+    ) {
+        let mut record = UserRecord::parse(&bytes, layout).unwrap();
+        record.set(&user);
+        prop_assert_eq!(record.user(), UserRecord::new(&user, layout).user());
+        // The password stands behind the privilege in every layout.
+        prop_assert_eq!(&record.as_bytes()[3..8], &bytes[3..8]);
+    }
+
+    #[test]
+    fn operations_and_templates_survive(
+        operations in vec(any::<(u16, u8, u8, u32, [u16; 4])>(), 0..30),
+        templates in vec((any::<(u16, u8, u8)>(), vec(any::<u8>(), 1..80)), 0..10),
+    ) {
+        let operations: Vec<_> = operations
+            .into_iter()
+            .map(|(admin, code, unknown, time, params)| Operation {
+                admin,
+                code: OperationCode(code),
+                unknown,
+                time: PackedTime(time),
+                params,
+            })
+            .collect();
+        let mut data = BytesMut::new();
+        Operation::encode_log(&operations, &mut data);
+        prop_assert_eq!(Operation::parse_log(&data.freeze()), Ok(operations));
+        let templates: Vec<_> = templates
+            .into_iter()
+            .map(|((uid, finger, flag), data)| Template {
+                uid,
+                finger,
+                flag: TemplateFlag(flag),
+                data: data.into(),
+            })
+            .collect();
+        let mut data = BytesMut::new();
+        Template::encode_all(&templates, &mut data);
+        prop_assert_eq!(&Template::parse_all(&data.freeze()).unwrap(), &templates);
+        let upload = BulkUpload {
+            users: Vec::new(),
+            templates: templates
+                .into_iter()
+                .map(|template| Template { flag: TemplateFlag::VALID, ..template })
+                .collect(),
+        };
+        prop_assert_eq!(BulkUpload::parse(&upload.encode()), Ok(upload));
+    }
+
+    #[test]
+    fn access_settings_survive(
+        index in 1..51_u32,
+        days in any::<[[u8; 4]; 7]>(),
+        group in any::<(u8, [u16; 3], bool, u8)>(),
+        combination in any::<(u8, [u8; 5], u16)>(),
+        zones in any::<(bool, [u16; 3])>(),
+        uid in any::<u16>(),
+    ) {
+        let days = days.map(|[h0, m0, h1, m1]| DayWindow { from: (h0, m0), to: (h1, m1) });
+        let zone = TimeZone { index, days };
+        let mut out = BytesMut::new();
+        zone.encode(&mut out);
+        prop_assert_eq!(TimeZone::parse(&out), Ok(zone));
+        let mut out = BytesMut::new();
+        zone.encode_reply(&mut out);
+        prop_assert_eq!(TimeZone::parse_reply(&out, index), Ok(zone));
+        let (number, zone_numbers, holidays, verify) = group;
+        let group = Group { number, zones: zone_numbers, holidays, verify: verify & 0x7f };
+        let mut out = BytesMut::new();
+        group.encode(&mut out);
+        prop_assert_eq!(Group::parse(&out), Ok(group));
+        let (number, groups, count) = combination;
+        let combination = Combination { number, groups, count };
+        let mut out = BytesMut::new();
+        combination.encode(&mut out);
+        prop_assert_eq!(Combination::parse(&out), Ok(combination));
+        let (own, numbers) = zones;
+        let request = WriteUserZones { uid, zones: UserZones { own, zones: numbers } };
+        let mut out = BytesMut::new();
+        request.encode(&mut out);
+        prop_assert_eq!(WriteUserZones::parse(&out), Ok(request));
+    }
+
+    #[test]
+    fn messages_survive(
+        fields in any::<(u8, u16, u16, u16, u32)>(),
+        text in vec(1..=255_u8, 0..61),
+        long in any::<bool>(),
+    ) {
+        let (tag, id, minutes, reserved, start) = fields;
+        let message = Message { tag: MessageTag(tag), id, minutes, reserved, start: PackedTime(start), text };
+        let mut out = BytesMut::new();
+        message.encode(long, &mut out);
+        prop_assert_eq!(out.len(), if long { 332 } else { 72 });
+        prop_assert_eq!(Message::parse(&out), Ok(message));
+    }
+
+    #[test]
+    fn punches_told_live_survive(
+        uid in 1..=u16::MAX,
+        number in 1..=u32::MAX,
+        states in any::<(u8, u8)>(),
+        day in 0..30_000_u32,
+        second in 0..86_400_u32,
+        width in proptest::sample::select(&[10_usize, 12, 14, 32, 36, 37, 52][..]),
+    ) {
+        let who = match width {
+            10 | 14 => Puncher::Uid(uid),
+            _ => Puncher::UserId(UserId::from_number(number)),
+        };
+        let punch = LivePunch {
+            who,
+            verify_mode: VerifyMode(states.0),
+            punch_state: PunchState(states.1),
+            time: PackedTime(day * 86_400 + second),
+            extra: Bytes::new(),
+        };
+        let mut payload = BytesMut::new();
+        punch.encode(width, &mut payload);
+        let event = Event { code: EventCode::ATTENDANCE, payload: payload.freeze() };
+        let Told::Punches(read) = event.decode() else { panic!("{width} bytes") };
+        prop_assert_eq!(read.len(), 1);
+        prop_assert_eq!((read[0].who, read[0].time), (punch.who, punch.time));
+        prop_assert_eq!((read[0].verify_mode, read[0].punch_state), (punch.verify_mode, punch.punch_state));
+        prop_assert!(read[0].extra.iter().all(|byte| *byte == 0));
+    }
+
+    #[test]
+    fn other_requests_survive(
+        uid in any::<u16>(),
+        finger in any::<u8>(),
+        flag in any::<u8>(),
+        size in any::<u16>(),
+        mask in any::<u32>(),
+        id in "[!-~]{0,24}",
+    ) {
+        fn sent<R: Request>(request: &R) -> BytesMut {
+            let mut out = BytesMut::new();
+            request.encode(&mut out);
+            out
+        }
+        let (slot, flag) = (Finger { uid, finger }, TemplateFlag(flag));
+        let store = StoreTemplate { slot, flag, size };
+        prop_assert_eq!(StoreTemplate::parse(&sent(&store)), Ok(store));
+        let user_id = UserId::from(id.as_str());
+        let enroll = StartEnroll { user_id, finger, flag };
+        prop_assert_eq!(StartEnroll::parse(&sent(&enroll)), Ok(enroll));
+        let delete = DeleteTemplateOf { user_id, finger };
+        prop_assert_eq!(DeleteTemplateOf::parse(&sent(&delete)), Ok(delete));
+        prop_assert_eq!(Finger::parse(&sent(&DeleteTemplate(slot))), Ok(slot));
+        let subscribe = Subscribe(EventMask(mask));
+        prop_assert_eq!(Subscribe::parse(&sent(&subscribe)), subscribe);
+        let group = WriteUserGroup { uid, group: finger };
+        prop_assert_eq!(WriteUserGroup::parse(&sent(&group)), Ok(group));
+        let rule = WriteVerifyRule { uid, rule: VerifyRule(finger) };
+        prop_assert_eq!(WriteVerifyRule::parse(&sent(&rule)), Ok(rule));
+        prop_assert_eq!(DeleteUser::parse(&sent(&DeleteUser { uid })), Ok(DeleteUser { uid }));
+        let verify = StartVerify { uid: Some(uid) };
+        prop_assert_eq!(StartVerify::parse(&sent(&verify)), verify);
+        let voice = PlayVoice { index: mask };
+        prop_assert_eq!(PlayVoice::parse(&sent(&voice)), voice);
+    }
+
+    #[test]
+    fn hostile_bytes_panic_nowhere_else_either(bytes in vec(any::<u8>(), 0..400), code in any::<u16>()) {
+        let data = Bytes::from(bytes);
+        let _ = Event { code: EventCode(1 << (code % 16)), payload: data.clone() }.decode();
+        let _ = Operation::parse_log(&data);
+        let _ = Template::parse_all(&data);
+        let _ = Face::parse_all(&data);
+        let _ = BulkUpload::parse(&data);
+        let _ = UserList::records(&data, Some(u32::from(code) % 20));
+        let _ = Message::parse(&data);
+        let _ = TimeZone::parse_reply(&data, code.into());
+        let _ = Group::parse(&data);
+        let _ = Combination::parse(&data);
+        let _ = upload_hash(&data);
+        for layout in Layout::ALL {
+            let hint = LogHint { count: Some(code.into()), layout: Some(*layout) };
+            let _ = AttendanceLog::parse(data.clone(), hint);
+        }
     }
 }
