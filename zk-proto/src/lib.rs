@@ -29,28 +29,31 @@
 //!
 //! # Only what is new
 //!
-//! The log only grows, and any slice of it can be read. [`Client::prepare_attendance`],
-//! [`Client::read_prepared`] and [`Client::free`] fetch the last records for the price of the last
-//! records:
+//! The log only grows, and any slice of it can be read. A [`poll`] costs what is new, not what the
+//! terminal holds, and notices when the log was cleared or replaced:
 //!
 //! ```
 //! # #[cfg(all(feature = "client", feature = "mock"))]
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # use zk_proto::{Client, Connect, mock::MockDevice};
-//! use zk_proto::record::{AttendanceLog, Layout};
+//! use zk_proto::poll::{Mode, PollCursor, PollOptions};
 //!
 //! # let device = MockDevice::builder().generate(7, 20, 3000).start().await?;
 //! # let mut terminal = Client::connect(device.addr(), Connect::tcp()).await?;
-//! let size = terminal.prepare_attendance().await?.size;
-//! let width = 40;
-//! let slice = terminal.read_prepared(size - 10 * width, 10 * width).await?;
-//! terminal.free().await?;
-//! assert_eq!(AttendanceLog::from_records(&slice, Layout::Bytes40).len(), 10);
+//! let first = terminal.poll(&PollCursor::new(), PollOptions::new()).await?;
+//! assert_eq!((first.mode, first.new_records().count()), (Mode::Full, 3000));
+//! // Keep `first.cursor` with the records. Later:
+//! # device.punch(device.snapshot().records[0]);
+//! let second = terminal.poll(&first.cursor, PollOptions::new()).await?;
+//! assert_eq!((second.mode, second.new_records().count()), (Mode::Tail, 1));
+//! assert!(second.log_bytes < 1000);
 //! # Ok(()) }
 //! # #[cfg(not(all(feature = "client", feature = "mock")))]
 //! # fn main() {}
 //! ```
+//!
+//! [`Client::listen`] hears of punches as they happen, and says when to poll again.
 //!
 //! # Without I/O
 //!
@@ -102,14 +105,43 @@
 //! | `client` | yes     | [`Client`]: the session on sockets           | tokio |
 //! | `mock`   | no      | [`mock`]: a terminal in software             | tokio |
 //!
+//! # What is understood
+//!
+//! | Data        | Bytes per record                       | Told from               |
+//! |-------------|----------------------------------------|-------------------------|
+//! | attendance  | 8 (two orders), 16, 22, 40, 49         | the bytes               |
+//! | users       | 16, 28, 72, 120                        | the bytes               |
+//! | counters    | replies of 4, 80, 92, 112              | the length              |
+//! | operations  | 16                                     | –                       |
+//! | templates   | any                                    | –                       |
+//! | live punches| 10, 12, 14, 32, 36, 37, 52, several    | the length              |
+//!
+//! | Does                                                        | By                          |
+//! |-------------------------------------------------------------|-----------------------------|
+//! | read log, users, operations, templates                      | [`Client::attendance`], [`Client::users`], [`Client::operations`], [`Client::templates`] |
+//! | only what is new                                            | [`Client::poll`]            |
+//! | a span of time                                              | [`Client::attendance_between`] |
+//! | add, change, delete users by the id people type             | [`Client::add_user`], [`Client::update_user`], [`Client::delete_user`] |
+//! | write and delete fingerprints                               | [`Client::write_template`], [`Client::upload_all`], [`Client::delete_template`] |
+//! | enrol a finger                                              | [`Client::enroll`]          |
+//! | hear of punches as they happen                              | [`Client::listen`]          |
+//! | options, clock, door, screen, voice, restart                | [`Client::option`], [`Client::set_time`], [`Client::open_door`], … |
+//! | lock the keypad, and unlock it on every path                | [`Client::lock`]            |
+//! | access time zones, groups, combinations, messages           | [`Client::write`] and [`request`] |
+//! | clear                                                       | [`Client::clear_attendance`], with a [`Confirmed`](request::Confirmed) |
+//! | anything else                                               | [`Client::raw`]             |
+//!
+//! Secured firmware and access panels are recognised and named; they speak other protocols.
+//!
 //! # Map
 //!
 //! | Module      | Holds                                                                    |
 //! |-------------|--------------------------------------------------------------------------|
 //! | [`wire`]    | bytes ↔ packets; times and texts                                          |
-//! | [`record`]  | what a terminal stores: users, attendance, counters, events               |
+//! | [`record`]  | what a terminal stores and tells: users, attendance, templates, events    |
 //! | [`request`] | one type per command with its reply, both directions                      |
 //! | [`session`] | the conversation                                                          |
+//! | [`poll`]    | reading only what is new, as a plan without I/O                           |
 //! | [`manual`]  | how the protocol works, and why the code is as it is                      |
 //!
 //! # Errors

@@ -34,10 +34,17 @@
 //! * Time-outs are per packet, with an optional limit for the whole call.
 //! * Data that is not whole is only ever handed out inside an error.
 //!
+//! * Over UDP a transfer is whole if the total is here *and* no number between the first and the
+//!   last is missing. A data packet without announcement is the answer itself if it has the
+//!   session's id; otherwise it has overtaken the announcement and waits for it.
+//! * A later chunk that repeats the first one comes from firmware that ignores offsets; it ends the
+//!   read with an error instead of a log of repetitions.
+//!
 //! # Slices
 //!
 //! The offset of a read is free, so the end of a log can be read without the rest:
 //! [`PrepareBuffer`](crate::request::PrepareBuffer), then
 //! [`ReadSlice`](crate::request::ReadSlice), then [`FreeBuffer`](crate::request::FreeBuffer). Byte
 //! 0 is the first of the total; record *n* of *w* bytes begins at `4 + n × w`. A terminal that
-//! ignores offsets is caught by reading a few records that are already known.
+//! ignores offsets is caught by reading a few records that are already known. [`crate::poll`] does
+//! all this.

@@ -17,8 +17,10 @@
 //! |---------------------|---------------------------------------------------------------|
 //! | [`framing`]         | packets, checksums, numbers, times                            |
 //! | [`bulk_reads`]      | large data sets: prepare, read, free                          |
+//! | [`realtime`]        | events: what a terminal tells without being asked             |
 //! | [`variants`]        | what differs between firmware, and what is done about it      |
 
 pub mod bulk_reads;
 pub mod framing;
+pub mod realtime;
 pub mod variants;
