@@ -40,6 +40,13 @@ pub enum Clock {
     System,
     /// Always the same time, until it is set.
     Fixed(NaiveDateTime),
+    /// The machine's clock, wrong by so much, and by so many seconds more each day.
+    Drifting {
+        /// Seconds ahead of the machine's clock when the first packet comes.
+        ahead: i32,
+        /// Seconds gained each day; negative for a clock that is slow.
+        per_day: i32,
+    },
 }
 
 /// Which transports are served, on one port number.

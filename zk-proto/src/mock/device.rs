@@ -27,6 +27,8 @@ pub struct Terminal {
     pub(super) world: World,
     /// How far the clock was set away from the time it is given.
     clock_offset: TimeDelta,
+    /// When the first packet came, for clocks that drift.
+    since: Option<NaiveDateTime>,
     next_session: u16,
 }
 
@@ -83,6 +85,7 @@ impl Terminal {
         Self {
             world,
             clock_offset: TimeDelta::zero(),
+            since: None,
             next_session: 0x1a2b,
         }
     }
@@ -117,6 +120,7 @@ impl Terminal {
         let Ok(packet) = Packet::parse(packet) else {
             return Reaction::default();
         };
+        self.since.get_or_insert(now);
         let (code, checksum_valid) = (packet.header.code, packet.checksum_valid());
         self.world.note(Received {
             code,
@@ -600,6 +604,12 @@ impl Terminal {
         match self.world.config.clock {
             Clock::System => now,
             Clock::Fixed(time) => time,
+            Clock::Drifting { ahead, per_day } => {
+                const DAY: i64 = 86_400;
+                let passed = now - self.since.unwrap_or(now);
+                let gained = passed.num_seconds().saturating_mul(per_day.into()) / DAY;
+                now + TimeDelta::seconds(i64::from(ahead).saturating_add(gained))
+            }
         }
     }
 

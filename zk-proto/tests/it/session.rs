@@ -7,7 +7,7 @@ use chrono::{NaiveDate, NaiveDateTime};
 use proptest::prelude::*;
 use zk_proto::{
     Code, CommKey, Error, Misuse, Protocol, Session,
-    mock::{Conversation, Extras, Fault, MockDevice, Terminal},
+    mock::{Clock, Conversation, Extras, Fault, MockDevice, Terminal},
     record::{AttendanceLog, Template, TemplateFlag},
     request::{
         ClearAttendance, Confirmed, Connect, DeleteUser, Exit, Finger, PrepareBuffer,
@@ -15,7 +15,7 @@ use zk_proto::{
         Request, Unlock,
     },
     session::{Event, Options, Output},
-    wire::{Framer, Transport},
+    wire::{Framer, PackedTime, Transport, encode_packet},
 };
 
 /// What the network does to one packet from the terminal.
@@ -478,6 +478,39 @@ fn over_udp_only_what_may_be_sent_twice_is_sent_twice() {
     assert!(pair.call(ReadClock).is_err());
     assert_eq!(pair.sent[1..], [Code::GET_TIME; 3]);
     assert_eq!(pair.session.stats().retries, 2);
+}
+
+#[test]
+fn a_clock_that_drifts_is_set_and_goes_on_drifting() {
+    let device = MockDevice::builder()
+        .clock(Clock::Drifting {
+            ahead: 100,
+            per_day: -60,
+        })
+        .build()
+        .unwrap();
+    let mut client = device.conversation(Transport::Udp);
+    let mut device = device;
+    let mut told = |code: Code, payload: &[u8], now: NaiveDateTime| {
+        let mut packet = bytes::BytesMut::new();
+        encode_packet(Transport::Udp, code, 0, 0, payload, &mut packet);
+        let answer = device.handle(&mut client, &packet, now).frames.remove(0);
+        let bytes = answer.get(8..12).map(|bytes| bytes.try_into().unwrap());
+        PackedTime(u32::from_le_bytes(bytes.unwrap_or_default()))
+    };
+    let seconds = chrono::TimeDelta::seconds;
+    told(Code::CONNECT, &[], clock());
+    let ahead = told(Code::GET_TIME, &[], clock()).to_civil().unwrap();
+    assert_eq!(ahead, clock() + seconds(100));
+    let tomorrow = clock() + seconds(86_400);
+    let drifted = told(Code::GET_TIME, &[], tomorrow).to_civil().unwrap();
+    assert_eq!(drifted, tomorrow + seconds(40));
+    let right = PackedTime::from_civil(tomorrow).unwrap();
+    told(Code::SET_TIME, &right.0.to_le_bytes(), tomorrow);
+    assert_eq!(told(Code::GET_TIME, &[], tomorrow), right);
+    let later = tomorrow + seconds(86_400);
+    let drifted = told(Code::GET_TIME, &[], later).to_civil().unwrap();
+    assert_eq!(drifted, later - seconds(60));
 }
 
 #[test]
