@@ -1,55 +1,118 @@
-//! From punches to daily records: a night shift, where a punch after midnight belongs to the evening before.
+//! From punches to daily records, on the two shapes of the design's table: a company for a year, and everything told
+//! by one person. Beside it a map of first and last in Rust, and the same in plain Python on the same data.
 
-use std::{collections::BTreeMap, hint::black_box};
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    hint::black_box,
+    io::Write as _,
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 use attendance_core::{
-    Config, DeviceId, FixedZone, Plan, Punch, PunchId, PunchTime, ShiftTemplate, UserId, assess,
+    Config, DeviceId, Engine, FixedZone, Plan, Punch, PunchId, PunchTime, ShiftTemplate, UserId,
+    assess,
 };
 use benches::{Target, compare, is_measuring, rate};
-use chrono::{NaiveDate, NaiveDateTime, NaiveTime, TimeDelta};
+use chrono::{Days, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta};
 use criterion::{BenchmarkId, Criterion, Throughput};
 
-const PEOPLE: u32 = 500;
+/// What to measure: people, days, and whether all of it is one person's.
+#[derive(Clone, Copy)]
+struct Shape {
+    name: &'static str,
+    people: u32,
+    days: u32,
+    one_person: bool,
+}
 
 fn main() {
-    let all_days: &[u32] = if is_measuring() { &[50, 250] } else { &[3] };
+    let shape = |name, people, days, one_person| Shape {
+        name,
+        people,
+        days,
+        one_person,
+    };
+    let shapes = if is_measuring() {
+        vec![
+            shape("500 people", 500, 365, false),
+            shape("5000 people", 5000, 365, false),
+            shape("one person with all", 5000, 365, true),
+        ]
+    } else {
+        vec![shape("few", 50, 3, false), shape("one", 50, 3, true)]
+    };
     let mut criterion = Criterion::default().configure_from_args();
-    for &days in all_days {
-        let plan = plan(days);
-        let punches = punches(days);
-        let count = punches.len();
-        assert_eq!(records(&punches, &plan), (PEOPLE * days) as usize);
-        assert_eq!(first_and_last(&punches), (PEOPLE * days) as usize);
-        let mut group = criterion.benchmark_group("grouping");
-        group.sample_size(10);
-        group.throughput(Throughput::Elements(count as u64));
-        group.bench_with_input(BenchmarkId::new("assess", count), &punches, |b, punches| {
-            b.iter(|| records(punches, &plan));
-        });
-        group.bench_with_input(
-            BenchmarkId::new("first and last", count),
-            &punches,
-            |b, punches| {
-                b.iter(|| first_and_last(punches));
-            },
-        );
-        group.finish();
-        let ours = || {
-            black_box(records(black_box(&punches), &plan));
-        };
-        let baseline = || {
-            black_box(first_and_last(black_box(&punches)));
-        };
-        compare(
-            &format!("assess {count} punches, to a map of first and last"),
-            Target::None,
-            11,
-            ours,
-            baseline,
-        );
-        rate(&format!("assess {count} punches"), count, 5e6, 11, ours);
+    for shape in shapes {
+        measure(&mut criterion, shape);
     }
+    late_punch(&mut criterion);
     criterion.final_summary();
+}
+
+fn measure(criterion: &mut Criterion, shape: Shape) {
+    let plan = plan(shape.days);
+    let punches = punches(shape);
+    let count = punches.len();
+    if !shape.one_person {
+        let expected = (shape.people * shape.days) as usize;
+        assert_eq!(records(&punches, &plan), expected);
+        assert_eq!(first_and_last(&punches), expected);
+    }
+    let mut group = criterion.benchmark_group("grouping");
+    group.sample_size(10);
+    group.throughput(Throughput::Elements(count as u64));
+    let id = |what: &str| BenchmarkId::new(what, shape.name);
+    group.bench_with_input(id("assess"), &punches, |b, punches| {
+        b.iter(|| records(punches, &plan));
+    });
+    group.finish();
+    let ours = || {
+        black_box(records(black_box(&punches), &plan));
+    };
+    let baseline = || {
+        black_box(first_and_last(black_box(&punches)));
+    };
+    let what = format!("assess {count} punches of {}", shape.name);
+    compare(
+        &format!("{what}, to a map of first and last"),
+        Target::None,
+        3,
+        ours,
+        baseline,
+    );
+    rate(&what, count, 5e6, 5, ours);
+    beside_python(&what, &punches, ours);
+}
+
+/// One late punch, with ten days and with ten years of history behind it.
+fn late_punch(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("late punch");
+    let histories: &[u32] = if is_measuring() { &[10, 3650] } else { &[10] };
+    for &days in histories {
+        let shape = Shape {
+            name: "one",
+            people: 1,
+            days,
+            one_person: false,
+        };
+        let mut engine = Engine::new(plan(days)).expect("a plan that was checked");
+        engine.add(&punches(shape), &[]).expect("good punches");
+        let last = first_day() + Days::new(u64::from(days) - 2);
+        let mut number = 0_u32;
+        group.bench_function(BenchmarkId::new("days of history", days), |b| {
+            b.iter(|| {
+                number += 1;
+                let time = last.and_time(NaiveTime::MIN)
+                    + TimeDelta::hours(22)
+                    + TimeDelta::seconds(i64::from(number % 60) * 60);
+                let punch = Punch::new(format!("late-{number}"), "0", "gate", time);
+                black_box(engine.add(&[punch], &[]).expect("a good punch"));
+            });
+        });
+    }
+    group.finish();
 }
 
 fn records(punches: &[Punch], plan: &Plan<FixedZone>) -> usize {
@@ -75,30 +138,103 @@ fn first_and_last(punches: &[Punch]) -> usize {
     days.len()
 }
 
+/// The same in Python, which tells how many seconds it took; reading its input does not count.
+const PYTHON: &str = r"
+import sys, time
+from datetime import datetime, timedelta
+punches = []
+for line in sys.stdin:
+    user, second = line.split()
+    punches.append((user, datetime.fromtimestamp(0) + timedelta(seconds=int(second))))
+began = time.perf_counter()
+days, noon = {}, timedelta(hours=12)
+for user, at in punches:
+    key = (user, (at - noon).date())
+    known = days.get(key)
+    if known is None:
+        days[key] = [at, at]
+    elif at < known[0]:
+        known[0] = at
+    elif at > known[1]:
+        known[1] = at
+print(time.perf_counter() - began)
+";
+
+/// Prints the ratio to first and last in plain Python, on the same data in the same run.
+#[expect(clippy::print_stdout, reason = "the report is what a benchmark is for")]
+fn beside_python(what: &str, punches: &[Punch], ours: impl Fn()) {
+    if !is_measuring() {
+        return;
+    }
+    // A million is enough to know its pace.
+    let sample = &punches[..punches.len().min(1_000_000)];
+    let Some(python) = python(sample) else {
+        println!("ratio: {what}: python3 does not run here, so there is no ratio to it");
+        return;
+    };
+    let mut times: Vec<Duration> = (0..3)
+        .map(|_| {
+            let start = std::time::Instant::now();
+            ours();
+            start.elapsed()
+        })
+        .collect();
+    times.sort_unstable();
+    let per = |seconds: f64, count: usize| seconds / f64::from(u32::try_from(count).unwrap_or(1));
+    let ours = per(times[1].as_secs_f64(), punches.len());
+    let theirs = per(python, sample.len());
+    println!(
+        "ratio: {what}: {:.2}× the speed of first and last in plain Python; {:.0} ns to {:.0} ns a punch",
+        theirs / ours,
+        ours * 1e9,
+        theirs * 1e9
+    );
+}
+
+fn python(punches: &[Punch]) -> Option<f64> {
+    let mut lines = String::new();
+    for punch in punches {
+        if let PunchTime::Civil(time) = punch.time {
+            writeln!(lines, "{} {}", punch.user, time.and_utc().timestamp()).ok()?;
+        }
+    }
+    let mut child = Command::new("python3")
+        .args(["-c", PYTHON])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .ok()?;
+    child.stdin.take()?.write_all(lines.as_bytes()).ok()?;
+    let output = child.wait_with_output().ok()?;
+    String::from_utf8(output.stdout).ok()?.trim().parse().ok()
+}
+
 fn plan(days: u32) -> Plan<FixedZone> {
     let hour = |hour| NaiveTime::from_hms_opt(hour, 0, 0).expect("an hour");
     let mut config = Config::new(
         "site",
         first_day(),
-        first_day() + TimeDelta::days(i64::from(days) - 1),
+        first_day() + Days::new(u64::from(days) - 1),
     );
     config.shifts = vec![ShiftTemplate::fixed("night", hour(20), hour(5))];
     config.default_shift = Some("night".into());
     Plan::new(config, |_| Some(FixedZone::new(3 * 3600))).expect("a plan")
 }
 
-/// Four punches a night for everybody, in the order of the terminal's log.
-fn punches(days: u32) -> Vec<Punch> {
-    let users: Vec<UserId> = (0..PEOPLE)
-        .map(|person| person.to_string().into())
+/// Four punches a night for everybody, in the order of the terminal's log; ids are in no order at all.
+fn punches(shape: Shape) -> Vec<Punch> {
+    let user = |person: u32| if shape.one_person { 0 } else { person };
+    let users: Vec<UserId> = (0..shape.people)
+        .map(|person| user(person).to_string().into())
         .collect();
     let device = DeviceId::from("gate");
     let mut punches = Vec::new();
-    for day in 0..days {
-        let evening = (first_day() + TimeDelta::days(day.into())).and_time(NaiveTime::MIN)
-            + TimeDelta::hours(20);
+    for day in 0..shape.days {
+        let evening =
+            (first_day() + Days::new(day.into())).and_time(NaiveTime::MIN) + TimeDelta::hours(20);
         for minutes in [-7, 180, 240, 545] {
-            for (person, user) in (0..PEOPLE).zip(&users) {
+            for (person, user) in (0..shape.people).zip(&users) {
                 let spread = TimeDelta::seconds(i64::from((person * 7 + day * 3) % 600));
                 let time = evening + TimeDelta::minutes(minutes) + spread;
                 let id = PunchId::from(format!("{day}-{minutes}-{person}"));
@@ -110,5 +246,5 @@ fn punches(days: u32) -> Vec<Punch> {
 }
 
 fn first_day() -> NaiveDate {
-    NaiveDate::from_ymd_opt(2025, 1, 1).expect("a date")
+    NaiveDate::from_ymd_opt(2015, 1, 1).expect("a date")
 }

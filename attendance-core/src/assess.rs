@@ -184,12 +184,23 @@ impl<Z: Zone> Work<'_, Z> {
         self.punched.clear();
         let mut before: Option<(NaiveDate, u32)> = None;
         for place in &self.places {
-            let record = match place.made_from {
-                MadeFrom::Planned(index) => desk.planned(index, &self.calendar, employee, roster),
-                MadeFrom::Open(index) => desk.open(index, employee, roster),
-                MadeFrom::Nothing => desk.idle(place.date, employee, roster),
+            let at = self.records.len();
+            // Straight into its place: a record is too large to be handed around.
+            match place.made_from {
+                MadeFrom::Planned(index) => {
+                    let record = desk.planned(index, &self.calendar, employee, roster);
+                    self.records.extend(record);
+                }
+                MadeFrom::Open(index) => {
+                    self.records.extend(desk.open(index, employee, roster));
+                }
+                MadeFrom::Nothing => {
+                    self.records.extend(desk.idle(place.date, employee, roster));
+                }
+            }
+            let Some(record) = self.records.get_mut(at) else {
+                continue;
             };
-            let Some(mut record) = record else { continue };
             record.ordinal = match before {
                 Some((date, ordinal)) if date == record.date => ordinal + 1,
                 _ => 0,
@@ -197,9 +208,8 @@ impl<Z: Zone> Work<'_, Z> {
             before = Some((record.date, record.ordinal));
             if record.punch_count > 0 {
                 let order = (place.start, place.shift, place.slot);
-                self.punched.push((order, self.records.len()));
+                self.punched.push((order, at));
             }
-            self.records.push(record);
         }
         // By start, which is the order of dates but where zones differ.
         if !self.punched.is_sorted_by_key(|(order, _)| *order) {

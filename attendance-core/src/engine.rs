@@ -636,7 +636,7 @@ impl<Z: Zone> Engine<Z> {
         held.outcome.notes = held.notes.to_set();
         (held.outcome.date, held.outcome.shift) = (None, None);
         if let Some(barred) = barred {
-            held.outcome.disposition = barred.disposition();
+            held.outcome.disposition = barred.disposition(&self.corrected, &punch.id);
             held.late = None;
             return;
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use chrono::NaiveDate;
 
+use crate::correct::Corrected;
 use crate::intake::{Barred, Intake};
 use crate::plan::Plan;
 use crate::{
@@ -113,16 +114,14 @@ pub(crate) fn tell<Z>(
     let outcome = |at: usize| {
         let (reading, fate) = (&intake.readings[at], fates[at]);
         let disposition = match reading.barred {
-            Some(barred) => barred.disposition(),
+            Some(barred) => barred.disposition(intake.corrected, &reading.punch.id),
             None => fate.disposition(&mut kept, |edge| edges[edge as usize]),
         };
         let place = fate.place();
         PunchOutcome {
             id: reading.punch.id.clone(),
             disposition,
-            employee: reading
-                .employee
-                .map(|rank| intake.employees[rank as usize].clone()),
+            employee: intake.employees.get(reading.employee as usize).cloned(),
             date: place.map(|(_, date)| date),
             shift: place.map(|(template, _)| plan.template(template).shift.id.clone()),
             time: reading.time,
@@ -135,11 +134,15 @@ pub(crate) fn tell<Z>(
     }
 }
 
-impl Barred<'_> {
-    pub(crate) fn disposition(self) -> Disposition {
-        match self {
-            Self::Voided(by) => Disposition::Voided { by: by.clone() },
-            Self::Orphan(reason) => Disposition::Orphan { reason },
+impl Barred {
+    pub(crate) fn disposition(self, corrected: &Corrected, id: &PunchId) -> Disposition {
+        match (self, corrected.voided(id)) {
+            (Self::Voided, Some(by)) => Disposition::Voided { by: by.clone() },
+            (Self::Orphan(reason), _) => Disposition::Orphan { reason },
+            // It is in nobody's stream because a correction says so.
+            (Self::Voided, None) => Disposition::Orphan {
+                reason: OrphanReason::NoShift,
+            },
         }
     }
 }

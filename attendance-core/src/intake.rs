@@ -11,8 +11,8 @@ use crate::plan::{KnownDevice, Plan, SITE};
 use crate::rank::Ranked;
 use crate::reading::ClockCurve;
 use crate::{
-    CorrectionId, DeviceId, Direction, EmployeeId, Error, Instant, Kind, LocalTime, Note,
-    Occurrence, OrphanReason, Punch, PunchId, PunchTime, Resolved, Set, Strategy, Zone,
+    DeviceId, Direction, EmployeeId, Error, Instant, Kind, LocalTime, Note, Occurrence,
+    OrphanReason, Punch, PunchId, PunchTime, Resolved, Set, Strategy, Zone,
 };
 
 /// A punch in the stream of its employee.
@@ -36,15 +36,19 @@ pub(crate) struct Reading<'a> {
     /// The corrected instant, told in the device's zone; `None` if the device is unknown.
     pub(crate) time: Option<LocalTime>,
     pub(crate) notes: Notes,
-    /// Rank of the employee.
-    pub(crate) employee: Option<u32>,
+    /// Rank of the employee, or [`NOBODY`].
+    pub(crate) employee: u32,
     /// Why it is in nobody's stream.
-    pub(crate) barred: Option<Barred<'a>>,
+    pub(crate) barred: Option<Barred>,
 }
 
+/// Stands where an employee's number would be: readings are many, and so they are small.
+pub(crate) const NOBODY: u32 = u32::MAX;
+
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Barred<'a> {
-    Voided(&'a CorrectionId),
+pub(crate) enum Barred {
+    /// The corrections say by which one.
+    Voided,
     Orphan(OrphanReason),
 }
 
@@ -82,6 +86,7 @@ pub(crate) struct Intake<'a> {
     pub(crate) stamps: Vec<Stamp>,
     /// Where in `stamps` each employee's stream ends.
     pub(crate) ends: Vec<usize>,
+    pub(crate) corrected: &'a Corrected,
 }
 
 impl<'a> Intake<'a> {
@@ -108,7 +113,7 @@ impl<'a> Intake<'a> {
                 punch,
                 time: None,
                 notes: Notes::default(),
-                employee: None,
+                employee: NOBODY,
                 barred: None,
             };
             if let Some(terminal) = &known[device as usize] {
@@ -118,7 +123,8 @@ impl<'a> Intake<'a> {
                     doubled.push(rank);
                 }
                 reading.time = Some(told.time);
-                reading.employee = people.find(device, user, terminal.manual, punch);
+                let employee = people.find(device, user, terminal.manual, punch);
+                reading.employee = employee.unwrap_or(NOBODY);
             }
             readings.push(reading);
         }
@@ -129,24 +135,24 @@ impl<'a> Intake<'a> {
                 .map(|terminal| &plan.zones[terminal.zone])
         });
 
-        for (rank, reading) in readings.iter_mut().enumerate() {
-            let Some(terminal) = &known[devices.ranks[rank] as usize] else {
-                continue;
-            };
-            let Some(time) = reading.time else { continue };
-            reading.time = Some(correct_clock(time, terminal.clock, &mut reading.notes));
+        let (employees, ranks) = people.rank();
+        let mut counts = vec![0; employees.len()];
+        for (at, reading) in readings.iter_mut().enumerate() {
+            if let Some(employee) = ranks.get(reading.employee as usize) {
+                reading.employee = *employee;
+            }
+            if let (Some(terminal), Some(time)) = (&known[devices.ranks[at] as usize], reading.time)
+            {
+                reading.time = Some(correct_clock(time, terminal.clock, &mut reading.notes));
+            }
+            let known = reading.employee != NOBODY;
+            let id = &reading.punch.id;
+            reading.barred = barred(id, reading.time, known, corrected, plan);
+            if reading.barred.is_none() {
+                counts[reading.employee as usize] += 1;
+            }
         }
-        for reading in &mut readings {
-            reading.barred = barred(
-                &reading.punch.id,
-                reading.time,
-                reading.employee.is_some(),
-                corrected,
-                plan,
-            );
-        }
-        let employees = people.rank(&mut readings);
-        let (stamps, ends) = streams(&readings, mark, employees.len(), |punch, device| {
+        let (stamps, ends) = streams(&readings, mark, counts, |punch, device| {
             let direction = known[device as usize]
                 .as_ref()
                 .map_or(Direction::Both, |terminal| terminal.direction);
@@ -158,6 +164,7 @@ impl<'a> Intake<'a> {
             employees,
             stamps,
             ends,
+            corrected,
         })
     }
 }
@@ -166,21 +173,11 @@ impl<'a> Intake<'a> {
 fn streams(
     readings: &[Reading<'_>],
     mark: impl Fn(usize) -> (u32, u32),
-    employees: usize,
+    counts: Vec<usize>,
     kind: impl Fn(&Punch, u32) -> Kind,
 ) -> (Vec<Stamp>, Vec<usize>) {
-    let live = |reading: &Reading<'_>| {
-        let (time, employee) = (reading.time?, reading.employee?);
-        reading
-            .barred
-            .is_none()
-            .then_some((time.instant(), employee as usize))
-    };
-    // Count, then put each where its employee's part is: what comes in order stays in order.
-    let mut ends = vec![0; employees];
-    for (_, employee) in readings.iter().filter_map(live) {
-        ends[employee] += 1;
-    }
+    // Each is put where its employee's part is: what comes in order stays in order.
+    let mut ends = counts;
     let mut total = 0;
     for end in &mut ends {
         (*end, total) = (total, total + *end);
@@ -195,9 +192,10 @@ fn streams(
     };
     let mut stamps = vec![nothing; total];
     for (place, (at, reading)) in (0..).zip(readings.iter().enumerate()) {
-        let Some((instant, employee)) = live(reading) else {
+        let (Some(time), None) = (reading.time, reading.barred) else {
             continue;
         };
+        let (instant, employee) = (time.instant(), reading.employee as usize);
         let (device, user) = mark(at);
         stamps[ends[employee]] = Stamp {
             instant,
@@ -476,15 +474,15 @@ fn settle_doubled<'z, Z: Zone + 'z>(
 }
 
 /// R9: the first reason that keeps a punch out of the streams.
-pub(crate) fn barred<'a, Z>(
+pub(crate) fn barred<Z>(
     id: &PunchId,
     time: Option<LocalTime>,
     known: bool,
-    corrected: &'a Corrected,
+    corrected: &Corrected,
     plan: &Plan<Z>,
-) -> Option<Barred<'a>> {
-    if let Some(by) = corrected.voided(id) {
-        return Some(Barred::Voided(by));
+) -> Option<Barred> {
+    if corrected.voided(id).is_some() {
+        return Some(Barred::Voided);
     }
     let Some(time) = time else {
         return Some(Barred::Orphan(OrphanReason::UnknownDevice));

@@ -65,6 +65,7 @@ impl<'p, Z: Zone> Judge<'p, Z> {
     }
 
     /// The record of an instance. Leaves the roles of its punches in `pairs`.
+    #[inline]
     pub(crate) fn record(&mut self, case: &Case<'_>) -> Record {
         let shift = &self.plan.template(case.template).shift;
         let zone = self.plan.zone_of(case.template);

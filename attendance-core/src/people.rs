@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::intake::Reading;
 use crate::plan::Plan;
 use crate::rank::ranking;
 use crate::{EmployeeId, Punch};
@@ -70,16 +69,13 @@ impl<'p, Z> People<'p, Z> {
         number
     }
 
-    /// Everybody, with those in the roster, by id; numbers become ranks.
-    pub(crate) fn rank(mut self, readings: &mut [Reading<'_>]) -> Vec<EmployeeId> {
+    /// Everybody, with those in the roster, by id; and the rank of each number.
+    pub(crate) fn rank(mut self) -> (Vec<EmployeeId>, Vec<u32>) {
         for employee in self.plan.roster.keys() {
             self.number(employee.clone());
         }
         let ranks = ranking(&self.met);
-        for reading in readings {
-            reading.employee = reading.employee.map(|number| ranks[number as usize]);
-        }
         self.met.sort_unstable();
-        self.met
+        (self.met, ranks)
     }
 }
