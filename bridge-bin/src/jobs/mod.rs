@@ -2,6 +2,7 @@
 
 pub mod poll;
 pub mod process;
+mod reading;
 pub mod sync;
 
 use std::time::Duration;

@@ -173,9 +173,10 @@ fn tables() -> Vec<TableCreateStatement> {
             // Grows when a log was cleared or replaced.
             .col(big_integer("log_generation"))
             .col(big_integer("records"))
-            // Record width in bytes; 0 while unknown.
-            .col(integer("width"))
-            .col(string("byte_order"))
+            // Name of the record layout: its width and byte order.
+            .col(string("layout"))
+            // Bytes before the first record.
+            .col(integer("header"))
             // The last few raw records before `records`, to recognise the log by.
             .col(binary("tail"))
             .col(big_integer("tail_checked_at"))

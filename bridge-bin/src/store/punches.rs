@@ -154,8 +154,8 @@ impl Store {
                     .update_columns([
                         cursor::Column::LogGeneration,
                         cursor::Column::Records,
-                        cursor::Column::Width,
-                        cursor::Column::ByteOrder,
+                        cursor::Column::Layout,
+                        cursor::Column::Header,
                         cursor::Column::Tail,
                         cursor::Column::TailCheckedAt,
                         cursor::Column::FullReadAt,
@@ -174,9 +174,9 @@ impl Store {
                 .serial_number
                 .or_else(|| intake.device.serial_number.clone())),
             mac: Set(facts.mac.or_else(|| intake.device.mac.clone())),
-            firmware: Set(facts.firmware),
-            platform: Set(facts.platform),
-            model: Set(facts.model),
+            firmware: Set(facts.firmware.or_else(|| intake.device.firmware.clone())),
+            platform: Set(facts.platform.or_else(|| intake.device.platform.clone())),
+            model: Set(facts.model.or_else(|| intake.device.model.clone())),
             last_sync: Set(if intake.done && intake.error.is_none() {
                 Some(now)
             } else {

@@ -487,3 +487,27 @@ async fn a_cleared_log_changes_nothing_that_was_read() {
     assert_eq!(held(&crm, "7", "2026-03-03").content["worked_s"], 9 * 3600);
     assert_eq!(held(&crm, "7", "2026-03-04").content["worked_s"], 9 * 3600);
 }
+
+#[tokio::test]
+async fn polls_cost_what_is_new() {
+    let gate = start(MockDevice::builder().generate(3, 20, 20_000)).await;
+    let bridge = Bridge::new(NAIROBI, FRIDAY_NOON).await;
+    bridge.add("gate", &gate).await;
+    assert_eq!(bridge.poll().await.devices[0].mode, Some("full"));
+
+    let unchanged = bridge.poll().await.devices.remove(0);
+    assert_eq!(
+        (unchanged.mode, unchanged.new_records),
+        (Some("unchanged"), 0)
+    );
+    assert!(unchanged.requests <= 3, "{unchanged:?}");
+
+    for minute in 0..10 {
+        gate.punch(punch("1001", &format!("2026-03-05 08:{minute:02}")));
+    }
+    let tail = bridge.poll().await.devices.remove(0);
+    assert_eq!((tail.mode, tail.new_records), (Some("tail"), 10));
+    assert!(tail.bytes <= 8 * 1024, "{tail:?}");
+    assert!(tail.requests <= 9, "{tail:?}");
+    assert_eq!(bridge.punches("gate").await.len(), 20_010);
+}
