@@ -8,8 +8,8 @@ use crate::{
     record::{AttendanceLog, LogHint, Operation, User, UserRecord},
     request::{
         ClearAttendance, ClearData, Clearable, Confirmed, DataSet, Exchange, Raw, ReadAttendance,
-        ReadAttendanceBetween, ReadAttendanceDirect, ReadOperations, ReadUserRecords, ReadUsers,
-        ReadUsersDirect, RefreshData, Request,
+        ReadAttendanceBetween, ReadAttendanceDirect, ReadBuffer, ReadOperations, ReadUserRecords,
+        ReadUsers, ReadUsersDirect, RefreshData, Request,
     },
     wire::PackedTime,
 };
@@ -56,7 +56,8 @@ impl Client {
     /// ([`Error::partial`], [`AttendanceLog::salvage`]), and so is an empty one where the counters
     /// say that there are records.
     ///
-    /// Firmware that refuses the buffered read is read directly.
+    /// Firmware that refuses the buffered read is read directly, and firmware that serves its log
+    /// only in one piece is read in one.
     pub async fn attendance(&mut self) -> Result<AttendanceLog, Error> {
         let count = self.known_counters().await?.records;
         let hint = LogHint {
@@ -65,6 +66,7 @@ impl Client {
         };
         let log = match self.read(ReadAttendance { hint }).await {
             Err(error) if is_empty(&error, count) => AttendanceLog::parse(Bytes::new(), hint)?,
+            Err(error) if ignores_offsets(&error) => self.attendance_at_once(hint).await?,
             Err(refused) if is_unsupported(&refused) => {
                 match self.read(ReadAttendanceDirect { hint }).await {
                     // The buffered read is the usual one: its refusal says more.
@@ -150,6 +152,20 @@ impl Client {
         Ok(reply)
     }
 
+    /// The log in one chunk, however large that is.
+    async fn attendance_at_once(&mut self, hint: LogHint) -> Result<AttendanceLog, Error> {
+        let prepared = self.prepare(DataSet::ATTENDANCE).await?;
+        let (offset, len) = (0, prepared.size);
+        let data = match prepared.inline {
+            Some(data) => Ok(data),
+            None => self.call(ReadBuffer { offset, len }).await,
+        };
+        if !self.session.is_dead() {
+            self.free().await?;
+        }
+        Ok(AttendanceLog::parse(data?, hint)?)
+    }
+
     async fn users_directly(&mut self, refused: Error) -> Result<Vec<UserRecord>, Error> {
         let count = self.known_counters().await?.users;
         match self.read(ReadUsersDirect { count }).await {
@@ -187,6 +203,15 @@ pub(super) fn is_unsupported(error: &Error) -> bool {
             answer: Code::ACK_ERROR | Code::ACK_UNKNOWN | Code::ERROR_CMD | Code::ERR_4991,
         }
     )
+}
+
+/// Whether a read broke off because every chunk was the first one.
+fn ignores_offsets(error: &Error) -> bool {
+    match error {
+        Error::Protocol(Protocol::OffsetsIgnored) => true,
+        Error::Incomplete { source, .. } => ignores_offsets(source),
+        _ => false,
+    }
 }
 
 /// Whether a refusal says "no data in this span", or that the span is not understood.

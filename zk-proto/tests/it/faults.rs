@@ -222,7 +222,7 @@ async fn a_truncated_log_is_an_error_with_the_log() {
 
 #[tokio::test]
 async fn records_of_an_unknown_width_are_refused_with_the_data() {
-    for width in [41, 44, 53] {
+    for width in [41, 44, 48, 53, 56, 64, 80] {
         let error = attendance_error(device().attendance_width(width), usual()).await;
         assert_eq!(error.kind(), "unknown_width", "{error}");
         assert_eq!(error.partial().unwrap().len(), 4 + 5000 * width);
