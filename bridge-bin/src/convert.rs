@@ -405,6 +405,17 @@ pub fn record(
     })
 }
 
+/// The id under which a record is stored and delivered.
+pub fn record_id_of(record: &Record) -> String {
+    let shift = record.shift.as_ref().map(ToString::to_string);
+    record_id(
+        record.employee.as_str(),
+        record.date,
+        shift.as_deref(),
+        &record.slot.to_string(),
+    )
+}
+
 /// P4: employee, work date, shift and slot; parts are escaped, so that two records never share an id.
 fn record_id(employee: &str, date: NaiveDate, shift: Option<&str>, slot: &str) -> String {
     let escape = |text: &str| text.replace('%', "%25").replace('/', "%2F");

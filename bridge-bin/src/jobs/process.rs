@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::convert;
 use crate::failure::Failure;
 use crate::store::days::{self, Assessed, Dossier, Work};
-use crate::store::entity::daily_record;
+use crate::store::entity::{daily_record, employee};
 use crate::store::leases::Lease;
 use crate::store::outbox::{self, Draft, Selection};
 use crate::store::{Store, Told};
@@ -138,6 +138,7 @@ async fn preview(app: &App, options: &Options, today: NaiveDate) -> anyhow::Resu
             .collect();
     }
     let mut report = Report::default();
+    let configured = super::sync::is_configured(app);
     for item in work {
         for assessed in assess_employee(app, &item, today).await? {
             let stored = app.store.stored(&assessed.0).await?;
@@ -147,6 +148,11 @@ async fn preview(app: &App, options: &Options, today: NaiveDate) -> anyhow::Resu
                     .get(&record.record_id)
                     .is_some_and(|content| *content == record.content);
                 report.processed += u64::from(!same);
+                let draft = assessed.1.get(&record.record_id).filter(|_| configured);
+                if let Some(draft) = draft {
+                    let news = outbox::news(app.store.reader(), draft).await?;
+                    report.queued += u64::from(news.is_some());
+                }
             }
         }
     }
@@ -368,43 +374,72 @@ async fn revision_floor(store: &Store) -> anyhow::Result<i64> {
         .unwrap_or(0))
 }
 
-/// Queues what a target has never been told, when it is new or its choice of days changed.
-pub(super) async fn queue_for_new_target(app: &App) -> anyhow::Result<()> {
+/// How many entries the next delivery would queue before it sends, and does not hold yet.
+pub(super) async fn would_queue(app: &App) -> anyhow::Result<u64> {
+    if !is_stale(app).await? {
+        return Ok(0);
+    }
+    let people = people(app).await?;
+    let mut count = 0;
+    for ids in app.store.record_ids().await?.chunks(500) {
+        for row in days::records(app.store.reader(), ids).await? {
+            let draft = draft_of(app, &row, &people)?;
+            let news = outbox::news(app.store.reader(), &draft).await?;
+            count += u64::from(news.is_some());
+        }
+    }
+    Ok(count)
+}
+
+type People = BTreeMap<String, employee::Model>;
+
+async fn people(app: &App) -> anyhow::Result<People> {
+    let rows = app.store.employees().await?;
+    Ok(rows.into_iter().map(|row| (row.id.clone(), row)).collect())
+}
+
+fn draft_of(app: &App, row: &daily_record::Model, people: &People) -> anyhow::Result<Draft> {
+    let person = people.get(&row.employee);
+    let name = person.and_then(|person| person.name.as_deref());
+    convert::draft(app, row, name, person.is_some_and(|person| person.mapped))
+}
+
+/// Changes when what is to be sent changes.
+fn fingerprint(app: &App) -> String {
     let crm = &app.config.crm;
     let start = crm.start_date.as_ref().map(|date| date.0.to_string());
-    let fingerprint = format!(
+    format!(
         "{}|{}|{}",
         start.as_deref().unwrap_or(""),
         crm.send_in_progress,
         crm.send_days_off
-    );
+    )
+}
+
+async fn is_stale(app: &App) -> anyhow::Result<bool> {
     let known = app.store.target(TARGET).await?;
-    if known.is_some_and(|row| row.fingerprint == fingerprint) {
+    Ok(known.is_none_or(|row| row.fingerprint != fingerprint(app)))
+}
+
+/// Queues what a target has never been told, when it is new or its choice of days changed.
+pub(super) async fn queue_for_new_target(app: &App) -> anyhow::Result<()> {
+    if !is_stale(app).await? {
         return Ok(());
     }
     let floor = revision_floor(&app.store).await?;
-    let people: BTreeMap<String, _> = app
-        .store
-        .employees()
-        .await?
-        .into_iter()
-        .map(|row| (row.id.clone(), row))
-        .collect();
+    let people = people(app).await?;
     for ids in app.store.record_ids().await?.chunks(500) {
         // Read again where it is queued, so that nothing older than what the process job wrote is sent after it.
         let tx = app.store.begin().await?;
         for row in days::records(&tx, ids).await? {
-            let person = people.get(&row.employee);
-            let name = person.and_then(|person| person.name.as_deref());
-            let mapped = person.is_some_and(|person| person.mapped);
-            let draft = convert::draft(app, &row, name, mapped)?;
+            let draft = draft_of(app, &row, &people)?;
             outbox::queue(&tx, &draft, floor, app.clock.now()).await?;
         }
         tx.commit().await?;
     }
     let tx = app.store.begin().await?;
     outbox::queue_vanished(&tx, TARGET, floor, app.clock.now()).await?;
-    outbox::remember_target(&tx, TARGET, &fingerprint).await?;
+    outbox::remember_target(&tx, TARGET, &fingerprint(app)).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -506,8 +541,18 @@ pub async fn why(app: &App, employee: &str, date: NaiveDate) -> anyhow::Result<W
     }
     let outcome = outcome(app, employee, &dossier, from, to)?;
     let names = convert::device_names(&dossier);
+    let stored: BTreeSet<String> = app
+        .store
+        .records_on(date)
+        .await?
+        .into_iter()
+        .filter(|row| row.employee == employee)
+        .map(|row| row.record_id)
+        .collect();
     let records = outcome
         .records_of(employee, date)
+        // The rules have an opinion on every date; only what was made a record counts.
+        .filter(|record| stored.contains(&convert::record_id_of(record)))
         .map(|record| {
             let row = convert::record(record, None, 0)?;
             Ok(WhyRecord {

@@ -11,6 +11,7 @@ use super::poll::{DevicePoll, Options, utc};
 use crate::app::App;
 use crate::devices;
 use crate::failure::Failure;
+use crate::lifecycle::Stop;
 use crate::store::Told;
 use crate::store::entity::{cursor, device, device_user};
 use crate::store::leases::Lease;
@@ -120,6 +121,7 @@ async fn converse(
     // Name and firmware change rarely; a poll that finds nothing new asks for the serial number only.
     let facts = facts(&mut client, device, full).await.map_err(told)?;
     refuse_another(device, &facts)?;
+    warn_of_twin(app, device, &facts).await?;
 
     let counters = match client.counters().await {
         Ok(counters) => counters,
@@ -228,6 +230,14 @@ async fn store(
     let mut users = reading.users.as_deref();
     for (index, portion) in portions.iter().enumerate() {
         let last = index + 1 == portions.len();
+        if index > 0 && options.stop.as_ref().is_some_and(Stop::is_requested) {
+            return Err(Failure::new(
+                "stopped",
+                format!("Stopped as asked; {} punches were stored.", taken.new),
+                "Nothing is lost: the next poll goes on from there.",
+            )
+            .into());
+        }
         let cursor = if keep_cursor {
             before
                 .clone()
@@ -366,6 +376,26 @@ fn refuse_another(device: &device::Model, facts: &Facts) -> anyhow::Result<()> {
         "Nothing was stored. If the terminal was replaced, add the new one as a device of its own; else correct the address.",
     )
     .into())
+}
+
+/// The same terminal under two names is read twice, and its punches stand twice in the store. Cheap terminals do share
+/// serial numbers, though, so this is for a human to judge.
+async fn warn_of_twin(app: &App, device: &device::Model, facts: &Facts) -> anyhow::Result<()> {
+    if device.serial_number.is_some() || facts.serial_number.is_none() {
+        return Ok(());
+    }
+    let known = app.store.devices().await?;
+    for twin in known
+        .iter()
+        .filter(|row| row.id != device.id && row.serial_number == facts.serial_number)
+    {
+        tracing::warn!(
+            device = device.name,
+            twin = twin.name,
+            "two devices tell the same serial number; if they are one terminal, disable one of them"
+        );
+    }
+    Ok(())
 }
 
 async fn read_users(

@@ -120,8 +120,16 @@ async fn plan(app: &App, options: &Options) -> anyhow::Result<Report> {
         .store
         .due(TARGET, &options.selection, app.clock.now(), 0, limit)
         .await?;
+    let forced = if options.force {
+        app.store
+            .would_queue_again(TARGET, &options.selection)
+            .await?
+    } else {
+        0
+    };
+    let more = super::process::would_queue(app).await?;
     Ok(Report {
-        total: rows.len() as u64,
+        total: (rows.len() as u64 + forced + more).min(limit),
         ..Report::default()
     })
 }

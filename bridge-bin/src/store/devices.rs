@@ -1,5 +1,6 @@
 //! The registry of terminals.
 
+use attendance_core::DeviceId;
 use sea_orm::ActiveValue::{NotSet, Set};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder,
@@ -69,6 +70,14 @@ impl Store {
 
     /// Adds a device.
     pub async fn add_device(&self, new: NewDevice, now: i64) -> anyhow::Result<device::Model> {
+        if new.name == DeviceId::MANUAL {
+            return Err(Failure::new(
+                "device_name",
+                "The name \"manual\" is kept for punches that people enter by hand.",
+                "Choose another name.",
+            )
+            .into());
+        }
         let tx = self.begin().await?;
         let taken = device::Entity::find()
             .filter(device::Column::Name.eq(&new.name))

@@ -99,6 +99,11 @@ impl Store {
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
+        // Migrating an up-to-date schema writes nothing, so a store that cannot be written would be noticed too late.
+        write
+            .execute_unprepared("BEGIN IMMEDIATE; UPDATE meta SET value = value; COMMIT")
+            .await
+            .map_err(|error| unusable(&error))?;
         let read = connect(&path, 4, true)
             .await
             .map_err(|error| unusable(&error))?;

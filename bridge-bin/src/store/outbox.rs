@@ -73,6 +73,22 @@ pub struct Attempt {
     pub outcome: Outcome,
 }
 
+/// Whether a target was last told something else than `draft`: its last revision (0 for none) and the draft's hash.
+pub async fn news(
+    db: &impl ConnectionTrait,
+    draft: &Draft,
+) -> Result<Option<(i64, String)>, DbErr> {
+    let key = (draft.target.clone(), draft.entry_id.clone());
+    let known = entry::Entity::find_by_id(key).one(db).await?;
+    let hash = crate::secret::hex(&Sha256::digest(draft.content.to_string()));
+    Ok(match known {
+        None if !draft.may_begin || draft.deleted => None,
+        Some(row) if row.content_hash == hash && row.deleted == draft.deleted => None,
+        Some(row) => Some((row.revision, hash)),
+        None => Some((0, hash)),
+    })
+}
+
 /// Queues `draft` as a new revision, if the target was last told something else. Returns the revision.
 pub async fn queue(
     tx: &DatabaseTransaction,
@@ -80,15 +96,8 @@ pub async fn queue(
     floor: i64,
     now: i64,
 ) -> Result<Option<i64>, DbErr> {
-    let known = entry::Entity::find_by_id((draft.target.clone(), draft.entry_id.clone()))
-        .one(tx)
-        .await?;
-    let hash = crate::secret::hex(&Sha256::digest(draft.content.to_string()));
-    let last = match &known {
-        None if !draft.may_begin || draft.deleted => return Ok(None),
-        Some(row) if row.content_hash == hash && row.deleted == draft.deleted => return Ok(None),
-        Some(row) => row.revision,
-        None => 0,
+    let Some((last, hash)) = news(tx, draft).await? else {
+        return Ok(None);
     };
     let revision = (last + 1).max(floor);
     push(tx, draft, revision, hash, now).await?;
@@ -294,6 +303,31 @@ impl Store {
             change.update(&tx).await?;
         }
         tx.commit().await
+    }
+
+    /// How many entries [`queue_again`](Self::queue_again) would queue.
+    pub async fn would_queue_again(
+        &self,
+        target: &str,
+        selection: &Selection,
+    ) -> Result<u64, DbErr> {
+        let mut query = outbox::Entity::find()
+            .filter(outbox::Column::Target.eq(target))
+            .filter(outbox::Column::State.eq(state::SENT))
+            .select_only()
+            .column(outbox::Column::EntryId)
+            .distinct();
+        if let Some(from) = &selection.from {
+            query = query.filter(outbox::Column::Date.gte(from));
+        }
+        if let Some(to) = &selection.to {
+            query = query.filter(outbox::Column::Date.lte(to));
+        }
+        if let Some(employee) = &selection.employee {
+            query = query.filter(outbox::Column::Employee.eq(employee));
+        }
+        let ids: Vec<String> = query.into_tuple().all(self.reader()).await?;
+        Ok(ids.len() as u64)
     }
 
     /// Queues the latest revision of the selected entries once more, as new revisions with the same content.
