@@ -59,27 +59,39 @@ struct Line {
 impl Decode {
     pub(super) fn run(self, output: &Output) -> anyhow::Result<Exit> {
         let text = if self.hex == "-" { stdin()? } else { self.hex };
-        let streams = match self.transport {
-            Via::Tcp => vec![bytes_of(&text)?],
-            Via::Udp => text.lines().map(bytes_of).collect::<anyhow::Result<_>>()?,
-        };
         let transport = match self.transport {
             Via::Tcp => Transport::Tcp,
             Via::Udp => Transport::Udp,
         };
         let (mut decoded, mut failed) = (0, 0);
-        for packet in streams
-            .iter()
-            .flat_map(|bytes| decode_any(bytes, transport))
-        {
-            match packet {
-                Ok(packet) => {
-                    decoded += 1;
-                    output.document(&Line::of(&packet))?;
-                }
+        for stream in streams(&text, transport) {
+            let bytes = match stream {
+                Ok(bytes) => bytes,
+                // One line of nonsense is one problem; alone it is all there was.
+                Err(error) if text.lines().count() <= 1 => return Err(error),
                 Err(error) => {
                     failed += 1;
-                    output.document(&problem(&error))?;
+                    let Failure {
+                        kind,
+                        message,
+                        remedy,
+                    } = Failure::of(&error);
+                    output.document(
+                        &json!({"error": {"kind": kind, "message": message, "remedy": remedy}}),
+                    )?;
+                    continue;
+                }
+            };
+            for packet in decode_any(&bytes, transport) {
+                match packet {
+                    Ok(packet) => {
+                        decoded += 1;
+                        output.document(&Line::of(&packet))?;
+                    }
+                    Err(error) => {
+                        failed += 1;
+                        output.document(&problem(&error))?;
+                    }
                 }
             }
         }
@@ -90,6 +102,18 @@ impl Decode {
         }
         Ok(Exit::of(failed, decoded + failed))
     }
+}
+
+/// A datagram is a line; a stream goes on over lines until one of them is no hexadecimal.
+fn streams(text: &str, transport: Transport) -> Vec<anyhow::Result<Vec<u8>>> {
+    let mut streams: Vec<anyhow::Result<Vec<u8>>> = Vec::new();
+    for line in text.lines().filter(|line| !line.trim().is_empty()) {
+        match (bytes_of(line), streams.last_mut()) {
+            (Ok(bytes), Some(Ok(stream))) if transport == Transport::Tcp => stream.extend(bytes),
+            (stream, _) => streams.push(stream),
+        }
+    }
+    streams
 }
 
 fn stdin() -> anyhow::Result<String> {

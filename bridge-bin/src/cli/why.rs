@@ -41,7 +41,7 @@ fn text(why: &process::Why) -> String {
         why.date
     );
     if why.records.is_empty() {
-        text += "\nNo record.\n";
+        text += "\nNo record of this date. Punches that were read since wait for `zk-bridge process`.\n";
     }
     for record in &why.records {
         let field = |name: &str| {
