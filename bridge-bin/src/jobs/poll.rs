@@ -152,7 +152,8 @@ async fn poll_device(app: &App, device: &device::Model, options: &Options) -> De
         Ok(poll) => return poll,
         Err(error) => Failure::of(&error),
     };
-    tracing::warn!(
+    // Commands tell it in their own words; `serve` has only the log.
+    tracing::info!(
         device = device.name,
         kind = error.kind,
         error = error.message,
