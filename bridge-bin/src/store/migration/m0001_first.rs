@@ -1,7 +1,4 @@
-//! The schema, one migration per step, only ever forwards.
-//!
-//! Portable on purpose: text, integers and booleans alone, instants as Unix seconds, dates as `YYYY-MM-DD`,
-//! structured values as JSON text. The same statements make the `SQLite` and the `PostgreSQL` schema.
+//! The first schema: everything design 6.4 names exists from here on.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{
@@ -9,36 +6,14 @@ use sea_orm_migration::schema::{
     string_null, text, text_null,
 };
 
-/// All migrations, oldest first.
-#[derive(Debug)]
-pub struct Migrator;
+use super::{pk, table};
 
-#[async_trait::async_trait]
-impl MigratorTrait for Migrator {
-    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(First)]
-    }
-}
-
-/// The first schema: everything design 6.4 names exists from here on.
-struct First;
+pub(super) struct First;
 
 impl MigrationName for First {
     fn name(&self) -> &'static str {
         "m0001_first"
     }
-}
-
-fn table(name: &'static str) -> TableCreateStatement {
-    Table::create().table(Alias::new(name)).take()
-}
-
-fn pk(columns: &[&'static str]) -> IndexCreateStatement {
-    let mut index = Index::create();
-    for column in columns {
-        index.col(Alias::new(*column));
-    }
-    index.primary().take()
 }
 
 #[async_trait::async_trait]

@@ -1,0 +1,31 @@
+//! The schema, one migration per step, only ever forwards.
+//!
+//! Portable on purpose: text, integers and booleans alone, instants as Unix seconds, dates as `YYYY-MM-DD`,
+//! structured values as JSON text. The same statements make the `SQLite` and the `PostgreSQL` schema.
+
+mod m0001_first;
+
+use sea_orm_migration::prelude::*;
+
+/// All migrations, oldest first.
+#[derive(Debug)]
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(m0001_first::First)]
+    }
+}
+
+fn table(name: &'static str) -> TableCreateStatement {
+    Table::create().table(Alias::new(name)).take()
+}
+
+fn pk(columns: &[&'static str]) -> IndexCreateStatement {
+    let mut index = Index::create();
+    for column in columns {
+        index.col(Alias::new(*column));
+    }
+    index.primary().take()
+}
