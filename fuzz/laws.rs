@@ -7,14 +7,21 @@ use std::{collections::HashMap, fmt::Debug, time::Instant};
 
 use bytes::{Buf, Bytes, BytesMut};
 use zk_proto::{
-    Code, DecodeError, Error,
+    Code, DecodeError, Error, Protocol,
+    poll::{Ask, Mode, Plan, PollCursor, PollOptions, PollResult, Reply},
     record::{
-        self, AttendanceLog, AttendanceRef, Combination, EventCode, Face, Group, LogHint, Message,
-        Operation, Template, TimeZone, User, UserLayout, UserList,
+        self, AttendanceLog, AttendanceRef, Combination, Counters, EventCode, Face, Group, Layout,
+        LogHint, Message, Operation, Template, TimeZone, User, UserLayout, UserList,
     },
     request::{
-        Answer, Connect, DataSet, PrepareBuffer, ReadAttendance, ReadClock, ReadCounters,
-        ReadOption, ReadSlice, ReadUsers, ReadVersion, Request,
+        Announcement, Answer, Auth, BulkUpload, ClearData, Clearable, Confirmed, Connect, DataSet,
+        DeleteMessage, DeleteTemplate, DeleteTemplateOf, DeleteUser, DeviceOption, DisableDevice,
+        Finger, PlayVoice, PrepareBuffer, PrepareUpload, Prepared, ReadAttendance, ReadBuffer,
+        ReadClock, ReadCombination, ReadCounters, ReadDoor, ReadFaces, ReadGroup, ReadMessage,
+        ReadOperations, ReadOption, ReadPinWidth, ReadSlice, ReadTemplate, ReadTemplates,
+        ReadTimeZone, ReadUploadHash, ReadUserGroup, ReadUserRecords, ReadUserZones, ReadUsers,
+        ReadVerifyRule, ReadVersion, Request, SetClock, StartEnroll, StartVerify, StoreTemplate,
+        Subscribe, Unlock, WriteLcd, WriteUser, WriteUserGroup, WriteUserZones, WriteVerifyRule,
     },
     session::{Event, Options, Output, Session, TicketId},
     wire::{Encoding, Framer, PackedTime, Packet, Transport, decode_any, encode_packet},
@@ -29,7 +36,9 @@ pub const LAWS: &[Law] = &[
     ("decode", decode),
     ("framer", framer),
     ("packet", packet),
+    ("poll", poll),
     ("records", records),
+    ("requests", requests),
     ("session", session),
     ("users", users),
 ];
@@ -410,5 +419,370 @@ impl Talk {
             "a call without an end: {:?}",
             self.session
         );
+    }
+}
+
+/// Most requests of one poll: counters, prepare, tail, whole, at once, free, direct, free and counters again.
+const MOST_ASKED: usize = 10;
+
+/// Whatever a terminal answers, a poll ends after a few requests, and its cursor never goes beyond the
+/// records that came. Two polls follow each other, the second on the cursor of the first.
+///
+/// The first bytes are a [`Plot`]: what the terminal holds and what the cursor remembers. The rest says, byte
+/// by byte, which answers are wrong and how.
+pub fn poll(data: &[u8]) {
+    let Some(mut plot) = Plot::new(data) else {
+        return;
+    };
+    let mut cursor = plot.cursor();
+    for _ in 0..2 {
+        let mut plan = Plan::new(&cursor, plot.options());
+        let mut brought = Vec::new();
+        let mut asked = 0;
+        loop {
+            let ask = plan.ask();
+            if ask == Ask::Nothing {
+                break;
+            }
+            asked += 1;
+            assert!(asked <= MOST_ASKED, "a poll without end: {plan:?}");
+            let reply = plot.answer(ask);
+            brought.extend(held(&reply));
+            plan.answer(reply);
+        }
+        match plan.finish() {
+            Ok(result) => {
+                is_true_to(&result, &cursor, &brought);
+                cursor = result.cursor;
+            }
+            Err(error) => drop(error.to_string()),
+        }
+    }
+}
+
+/// What a reply brought of the log.
+fn held(reply: &Reply) -> Option<Bytes> {
+    match reply {
+        Reply::Data(data) => Some(data.clone()),
+        Reply::Prepared(prepared) => prepared.inline.clone(),
+        Reply::Failed(error) => error.partial().cloned(),
+        _ => None,
+    }
+}
+
+/// Whether a result claims nothing that did not come.
+fn is_true_to(result: &PollResult, before: &PollCursor, brought: &[Bytes]) {
+    let (log, after) = (&result.log, &result.cursor);
+    let records = log.as_bytes();
+    let came = |part: &[u8]| {
+        let within = |data: &Bytes| data.windows(part.len()).any(|window| window == part);
+        part.is_empty() || brought.iter().any(within)
+    };
+    assert!(came(records), "records that nobody sent: {result:?}");
+    assert!(result.known <= log.len(), "{result:?}");
+    assert_eq!(result.new_records().len(), log.len() - result.known);
+    let read = u32::try_from(log.len()).expect("fuzzers write little");
+    let end = result.first_index.saturating_add(read);
+    if after.generation == before.generation {
+        let stays = after.records == before.records;
+        assert!(
+            stays || after.records == end,
+            "a cursor beyond what came: {result:?} {before:?}"
+        );
+    } else {
+        assert_eq!((after.records, result.first_index), (read, 0), "{result:?}");
+    }
+    // The tail is what came, or what was there before with what came behind it.
+    let tail = &after.tail[..];
+    let behind = [&before.tail[..], &records[..]].concat();
+    assert!(
+        behind.ends_with(tail) || came(tail) || after.tail == before.tail,
+        "{result:?}"
+    );
+    assert!(
+        result.mode != Mode::Unchanged || log.is_empty(),
+        "{result:?}"
+    );
+}
+
+/// What a terminal holds, what is known of it, and how it lies.
+struct Plot<'a> {
+    shape: [u8; 8],
+    data_set: Bytes,
+    lies: &'a [u8],
+}
+
+impl<'a> Plot<'a> {
+    /// Eight bytes: layout, records in the log, records known, generation, flags, remembered records, records
+    /// the counters tell, capacity. So many records follow as raw bytes, then the lies.
+    fn new(data: &'a [u8]) -> Option<Self> {
+        let (shape, rest) = data.split_first_chunk::<8>()?;
+        let width = Self::layout_of(shape[0]).width();
+        let (records, lies) = rest.split_at((usize::from(shape[1]) * width).min(rest.len()));
+        let total = u32::try_from(records.len()).expect("fuzzers write little");
+        let header: &[u8] = if shape[4] & 8 == 0 { &[] } else { &[0; 8] };
+        let data_set = [&total.to_le_bytes()[..], header, records].concat().into();
+        Some(Self {
+            shape: *shape,
+            data_set,
+            lies,
+        })
+    }
+
+    fn layout_of(choice: u8) -> Layout {
+        Layout::ALL[usize::from(choice) % Layout::ALL.len()]
+    }
+
+    /// What was read before, perhaps of this very log.
+    fn cursor(&self) -> PollCursor {
+        let [layout, _, known, generation, flags, remembered, ..] = self.shape;
+        let layout = Self::layout_of(layout);
+        let header = if flags & 8 == 0 { 4 } else { 12 };
+        let end = (header + usize::from(known) * layout.width()).min(self.data_set.len());
+        let start = end.saturating_sub(usize::from(remembered) * layout.width());
+        PollCursor {
+            generation: generation.into(),
+            records: known.into(),
+            layout,
+            header: u32::try_from(header).expect("it is 4 or 12"),
+            tail: self.data_set.slice(start.max(header.min(end))..end),
+            slices: flags & 1 == 0,
+            counters_trusted: flags & 2 == 0,
+        }
+    }
+
+    fn options(&self) -> PollOptions {
+        let flags = self.shape[4];
+        PollOptions::new()
+            .compare(flags & 4 != 0)
+            .full(flags & 16 != 0)
+            .tail(usize::from(flags >> 5) * 5)
+    }
+
+    /// The next byte of the lies; zeros behind them, so that every plot comes to an honest end.
+    fn byte(&mut self) -> u8 {
+        if self.lies.is_empty() {
+            0
+        } else {
+            self.lies.get_u8()
+        }
+    }
+
+    fn answer(&mut self, ask: Ask) -> Reply {
+        let (lie, how) = (self.byte(), self.byte());
+        match lie % 16 {
+            1 => Reply::Failed(self.error(how)),
+            2 => Reply::Data(self.some(how)),
+            3 => Reply::Freed,
+            4 => Reply::Prepared(Prepared {
+                size: u32::from(how) << (lie >> 4),
+                inline: None,
+            }),
+            5 => Reply::Prepared(Prepared {
+                size: how.into(),
+                inline: Some(self.some(how)),
+            }),
+            6 => Reply::Counters(self.counters(how)),
+            7 => Reply::Failed(Error::Incomplete {
+                total: (lie & 16 != 0).then_some(how.into()),
+                data: self.some(how),
+                source: Box::new(self.error(lie >> 4)),
+            }),
+            8 => self.cut(ask, how),
+            _ => self.truth(ask),
+        }
+    }
+
+    fn truth(&self, ask: Ask) -> Reply {
+        match ask {
+            Ask::Counters => Reply::Counters(self.counters(self.shape[6])),
+            Ask::Prepare => Reply::Prepared(Prepared {
+                size: u32::try_from(self.data_set.len()).expect("fuzzers write little"),
+                inline: (self.shape[7] & 1 != 0).then(|| self.data_set.clone()),
+            }),
+            Ask::Slice(slice) | Ask::AtOnce(slice) => Reply::Data(self.part(slice)),
+            Ask::Direct => Reply::Data(self.data_set.clone()),
+            _ => Reply::Freed,
+        }
+    }
+
+    /// The right answer, broken off.
+    fn cut(&self, ask: Ask, how: u8) -> Reply {
+        match self.truth(ask) {
+            Reply::Data(data) => Reply::Failed(Error::Incomplete {
+                data: data.slice(..data.len() * usize::from(how) / 256),
+                total: u32::try_from(data.len()).ok(),
+                source: Box::new(Protocol::Closed.into()),
+            }),
+            other => other,
+        }
+    }
+
+    fn part(&self, slice: ReadBuffer) -> Bytes {
+        let all = self.data_set.len();
+        let start = (slice.offset as usize).min(all);
+        self.data_set
+            .slice(start..start.saturating_add(slice.len as usize).min(all))
+    }
+
+    /// Some part of the log, or some of the lies.
+    fn some(&mut self, how: u8) -> Bytes {
+        let from = if how & 1 == 0 {
+            self.data_set.clone()
+        } else {
+            Bytes::copy_from_slice(self.lies)
+        };
+        from.slice(usize::from(how & 0x7e).min(from.len())..)
+    }
+
+    fn counters(&self, records: u8) -> Counters {
+        let told = |number: u8| (number != 255).then_some(u32::from(number));
+        Counters {
+            records: told(records),
+            records_max: told(self.shape[7]),
+            ..Counters::default()
+        }
+    }
+
+    fn error(&self, how: u8) -> Error {
+        let request = [
+            Code::GET_FREE_SIZES,
+            Code::PREPARE_BUFFER,
+            Code::READ_BUFFER,
+            Code::ATTLOG_RRQ,
+        ];
+        let answer = [
+            Code::ACK_ERROR,
+            Code::ERR_NO_DATA,
+            Code::ACK_UNKNOWN,
+            Code::ERR_4991,
+        ];
+        match how >> 5 {
+            0 => Protocol::Closed.into(),
+            1 => Protocol::OffsetsIgnored.into(),
+            2 => Protocol::ShortTransfer {
+                announced: how.into(),
+                received: 0,
+            }
+            .into(),
+            3 => DecodeError::IncompleteFrame { found: how.into() }.into(),
+            _ => Error::Rejected {
+                request: request[usize::from(how) % 4],
+                answer: answer[usize::from(how >> 2) % 4],
+            },
+        }
+    }
+}
+
+/// What a terminal takes as a request is what the client would have sent, and no answer whatsoever breaks
+/// the reading of a reply.
+pub fn requests(data: &[u8]) {
+    asked(data, Auth::parse);
+    asked(data, |data| DataSet::parse(data).map(PrepareBuffer));
+    asked(data, ReadBuffer::parse);
+    asked(data, SetClock::parse);
+    asked(data, DeleteUser::parse);
+    asked(data, WriteUser::parse);
+    asked(data, |data| Finger::parse(data).map(DeleteTemplate));
+    asked(data, DeleteTemplateOf::parse);
+    asked(data, PrepareUpload::parse);
+    asked(data, StoreTemplate::parse);
+    asked(data, ReadFaces::parse);
+    asked(data, DeleteMessage::parse);
+    asked(data, WriteUserGroup::parse);
+    asked(data, WriteUserZones::parse);
+    asked(data, WriteVerifyRule::parse);
+    asked(data, StartEnroll::parse);
+    asked(data, |data| Ok(StartVerify::parse(data)));
+    asked(data, |data| Ok(Subscribe::parse(data)));
+    asked(data, |data| Ok(Unlock::parse(data)));
+    asked(data, |data| Ok(PlayVoice::parse(data)));
+    asked(data, |data| Ok(DisableDevice::parse(data)));
+    asked(data, |data| {
+        let confirmed = Confirmed::the_data_is_lost_for_good();
+        Clearable::parse(data).map(|what| ClearData { what, confirmed })
+    });
+    if let Ok(lcd) = WriteLcd::parse(data) {
+        let mut out = BytesMut::new();
+        lcd.encode(&mut out);
+        assert_eq!(WriteLcd::parse(&out), Ok(lcd));
+    }
+    again(data, Announcement::parse, |announced, out| {
+        announced.encode(out)
+    });
+    again(
+        data,
+        |data| Ok(DeviceOption::parse(data)),
+        DeviceOption::encode_reply,
+    );
+    let payload = Bytes::copy_from_slice(data);
+    if let Ok(upload) = BulkUpload::parse(&payload) {
+        assert_eq!(BulkUpload::parse(&upload.encode()), Ok(upload));
+    }
+    replies(&payload);
+}
+
+/// A request that a terminal takes is written and taken again without loss.
+fn asked<R: Request + PartialEq + Debug>(
+    data: &[u8],
+    parse: impl Fn(&[u8]) -> Result<R, DecodeError>,
+) {
+    again(data, parse, R::encode);
+}
+
+fn replies(payload: &Bytes) {
+    let (number, uid, index) = (1, 1, 1);
+    let slot = Finger { uid, finger: 1 };
+    for code in [Code::ACK_OK, Code::DATA] {
+        let answer = || Answer {
+            code,
+            session: 7,
+            payload: payload.clone(),
+        };
+        let read = (
+            (
+                ReadCounters.decode(answer()),
+                ReadVersion.decode(answer()),
+                ReadClock.decode(answer()),
+            ),
+            (
+                ReadOption { key: "MAC" }.decode(answer()),
+                ReadPinWidth.decode(answer()),
+                ReadDoor.decode(answer()),
+            ),
+            (
+                ReadTimeZone { index }.decode(answer()),
+                ReadGroup { number }.decode(answer()),
+            ),
+            (
+                ReadUserGroup { uid }.decode(answer()),
+                ReadUserZones { uid }.decode(answer()),
+            ),
+            (
+                ReadCombination { number }.decode(answer()),
+                ReadVerifyRule { uid }.decode(answer()),
+            ),
+            (
+                ReadMessage { id: uid }.decode(answer()),
+                ReadUploadHash.decode(answer()),
+            ),
+            (
+                ReadTemplate(slot).decode(answer()),
+                ReadTemplates.decode(answer()),
+            ),
+            (
+                ReadOperations.decode(answer()),
+                ReadUserRecords { count: None }.decode(answer()),
+            ),
+            (
+                ReadFaces {
+                    uid,
+                    selector: ReadFaces::ALL,
+                }
+                .decode(answer()),
+                Prepared::parse(&answer()),
+            ),
+        );
+        let _ = format!("{read:?}");
     }
 }
