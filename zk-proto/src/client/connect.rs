@@ -59,6 +59,13 @@ impl Connect {
         self
     }
 
+    /// Tick of the comm key's digest; 50 unless set, and every terminal known takes any. For firmware
+    /// that refuses a key that is right.
+    pub fn tick(mut self, tick: u8) -> Self {
+        self.session.tick = tick;
+        self
+    }
+
     /// Longest wait for the connection and for each packet; five seconds unless set.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.session.packet_timeout = timeout;

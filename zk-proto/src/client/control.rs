@@ -27,11 +27,37 @@ pub struct Locked<'a> {
     locked: bool,
 }
 
-impl Locked<'_> {
+impl<'a> Locked<'a> {
+    /// A guard of a keypad that is not locked yet.
+    pub(super) fn not_yet(client: &'a mut Client) -> Self {
+        Self {
+            client,
+            locked: false,
+        }
+    }
+
+    /// Locks the keypad, if it is not. From the first byte sent on, the guard is answerable for it.
+    pub(super) async fn lock(&mut self, seconds: Option<u32>) -> Result<(), Error> {
+        if self.locked {
+            return Ok(());
+        }
+        self.locked = true;
+        self.client.disable(seconds).await
+    }
+
     /// Unlocks the keypad.
     pub async fn unlock(mut self) -> Result<(), Error> {
+        self.client.enable().await?;
         self.locked = false;
-        self.client.enable().await
+        Ok(())
+    }
+
+    /// Unlocks the keypad if it is locked. A session that has died asked for that as its last word.
+    pub(super) async fn release(self) -> Result<(), Error> {
+        if self.locked && !self.client.session.is_dead() {
+            return self.unlock().await;
+        }
+        Ok(())
     }
 }
 
@@ -61,11 +87,9 @@ impl Client {
     /// Locks keypad and sensor for as long as the guard lives, and on the terminal's side for at
     /// most so many seconds, where it knows that.
     pub async fn lock(&mut self, seconds: Option<u32>) -> Result<Locked<'_>, Error> {
-        self.disable(seconds).await?;
-        Ok(Locked {
-            client: self,
-            locked: true,
-        })
+        let mut guard = Locked::not_yet(self);
+        guard.lock(seconds).await?;
+        Ok(guard)
     }
 
     /// Writes an option and makes it effective. Terminals store any name, also one without

@@ -2,6 +2,7 @@
 
 use std::{io, net::SocketAddr, time::Duration};
 
+use bytes::{Buf, BytesMut};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpStream, UdpSocket},
@@ -12,8 +13,16 @@ use crate::{Error, wire::Transport};
 
 #[derive(Debug)]
 pub(super) enum Link {
-    Tcp { stream: TcpStream, peer: SocketAddr },
-    Udp { socket: UdpSocket, peer: SocketAddr },
+    Tcp {
+        stream: TcpStream,
+        peer: SocketAddr,
+        /// What is still to be sent, so that a frame whose sending was cancelled is sent to its end.
+        unsent: BytesMut,
+    },
+    Udp {
+        socket: UdpSocket,
+        peer: SocketAddr,
+    },
 }
 
 impl Link {
@@ -49,7 +58,10 @@ impl Link {
 
     pub(super) async fn send(&mut self, bytes: &[u8], wait: Duration) -> Result<(), Error> {
         let sent = match self {
-            Self::Tcp { stream, .. } => timeout(wait, stream.write_all(bytes)).await,
+            Self::Tcp { stream, unsent, .. } => {
+                unsent.extend_from_slice(bytes);
+                timeout(wait, stream.write_all_buf(unsent)).await
+            }
             Self::Udp { socket, .. } => {
                 timeout(wait, async { socket.send(bytes).await.map(drop) }).await
             }
@@ -66,20 +78,29 @@ impl Link {
         }
     }
 
-    /// Sends what the socket takes at once.
-    pub(super) fn try_send(&self, bytes: &[u8]) {
-        // Best effort: the peer notices a closed socket as well.
-        let _ = match self {
-            Self::Tcp { stream, .. } => stream.try_write(bytes),
-            Self::Udp { socket, .. } => socket.try_send(bytes),
-        };
+    /// Sends what the socket takes at once. Best effort: the peer notices a closed socket as well.
+    pub(super) fn try_send(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Tcp { stream, unsent, .. } => {
+                unsent.extend_from_slice(bytes);
+                while let Ok(sent @ 1..) = stream.try_write(unsent) {
+                    unsent.advance(sent);
+                }
+            }
+            Self::Udp { socket, .. } => drop(socket.try_send(bytes)),
+        }
     }
 }
 
 async fn tcp(peer: SocketAddr) -> io::Result<Link> {
     let stream = TcpStream::connect(peer).await?;
     stream.set_nodelay(true)?;
-    Ok(Link::Tcp { stream, peer })
+    let unsent = BytesMut::new();
+    Ok(Link::Tcp {
+        stream,
+        peer,
+        unsent,
+    })
 }
 
 async fn udp(peer: SocketAddr) -> io::Result<Link> {

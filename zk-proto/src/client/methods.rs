@@ -121,12 +121,12 @@ impl Client {
         if !self.disable_while_reading {
             return self.call(request).await;
         }
-        self.disable(None).await?;
-        let result = self.call(request).await;
-        if !self.session.is_dead() {
-            self.enable().await?;
-        }
-        result
+        let mut locked = self.lock(None).await?;
+        let result = locked.call(request).await;
+        let unlocked = locked.release().await;
+        let reply = result?;
+        unlocked?;
+        Ok(reply)
     }
 
     /// The counters as they were when this connection first asked.

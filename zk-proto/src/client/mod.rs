@@ -30,7 +30,7 @@ pub use self::{
 use crate::{
     Error, Misuse,
     record::{self, Counters},
-    request::{self, Exit, Prepared, Request},
+    request::{self, Exit, FreeBuffer, Prepared, Request},
     session::{Event, Output, Progress, Session, Stats},
     wire::{Encoding, Transport},
 };
@@ -47,9 +47,13 @@ const MOST_EVENTS: usize = 10_000;
 /// A connection to one terminal.
 ///
 /// Dropping it says goodbye without waiting; [`disconnect`](Self::disconnect) waits for the
-/// answer. A call whose future was dropped half-way leaves a TCP connection unusable
-/// ([`Misuse::Poisoned`]): half a frame may have been sent, and the next call must not read the
-/// last one's answer.
+/// answer.
+///
+/// The future of a call may be dropped at any time. Over UDP the next call is as good as any: a late
+/// answer is recognised by its number. Over TCP the terminal may be in the middle of a transfer, so
+/// calls are refused from then on ([`Misuse::Poisoned`]) and all that is left is to drop the client,
+/// which frees, unlocks and says goodbye as ever. A keypad that was locked for the call is unlocked at
+/// once over either.
 pub struct Client {
     session: Session,
     link: Link,
@@ -141,8 +145,8 @@ impl Client {
 
     /// Unlocks the keypad without waiting for the answer, as far as the socket takes it at once.
     fn enable_soon(&mut self) {
-        if self.in_flight && self.session.transport() == Transport::Tcp {
-            return;
+        if self.in_flight {
+            self.session.abandon();
         }
         self.session.enable_soon();
         loop {
@@ -194,8 +198,14 @@ impl Client {
         if self.in_flight || self.session.is_dead() {
             return Ok(());
         }
-        self.free().await?;
-        match tokio::time::timeout(FAREWELL, self.call(Exit)).await {
+        let goodbye = async {
+            if self.session.holds_data() {
+                // Whether it was freed matters to nobody who leaves.
+                self.call(FreeBuffer).await.ok();
+            }
+            self.call(Exit).await
+        };
+        match tokio::time::timeout(FAREWELL, goodbye).await {
             Ok(Err(error @ Error::Rejected { .. })) => Err(error),
             _ => Ok(()),
         }
@@ -296,10 +306,6 @@ impl Client {
 /// Free, enable where needed and exit, as far as the socket takes them without waiting.
 impl Drop for Client {
     fn drop(&mut self) {
-        let half_sent = self.in_flight && self.session.transport() == Transport::Tcp;
-        if half_sent {
-            return;
-        }
         self.session.farewell();
         loop {
             match self.session.poll_output() {

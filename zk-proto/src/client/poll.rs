@@ -1,6 +1,6 @@
 //! A poll on a connection: does what the plan asks.
 
-use super::Client;
+use super::{Client, Locked};
 use crate::{
     Error,
     poll::{Ask, Plan, PollCursor, PollOptions, PollResult, Reply},
@@ -37,37 +37,34 @@ impl Client {
         // A terminal holds one data set at a time.
         self.prepared = None;
         let mut plan = Plan::new(cursor, options);
-        let mut locked = false;
+        let mut terminal = Locked::not_yet(self);
         loop {
             let ask = plan.ask();
-            if self.disable_while_reading && !locked && matches!(ask, Ask::Prepare | Ask::Direct) {
-                self.disable(None).await?;
-                locked = true;
+            if terminal.disable_while_reading && matches!(ask, Ask::Prepare | Ask::Direct) {
+                terminal.lock(None).await?;
             }
             let reply = match ask {
-                Ask::Counters => self.call(ReadCounters).await.map(|counters| {
-                    self.counters = Some(counters);
+                Ask::Counters => terminal.call(ReadCounters).await.map(|counters| {
+                    terminal.counters = Some(counters);
                     Reply::Counters(counters)
                 }),
                 Ask::Prepare => {
                     let set = PrepareBuffer(DataSet::ATTENDANCE);
-                    self.call(set).await.map(Reply::Prepared)
+                    terminal.call(set).await.map(Reply::Prepared)
                 }
                 Ask::Slice(slice) => {
                     let (offset, len) = (slice.offset, slice.len);
                     let slice = ReadSlice { offset, len };
-                    self.call(slice).await.map(Reply::Data)
+                    terminal.call(slice).await.map(Reply::Data)
                 }
-                Ask::AtOnce(slice) => self.call(slice).await.map(Reply::Data),
-                Ask::Free => self.call(FreeBuffer).await.map(|()| Reply::Freed),
-                Ask::Direct => self.call(ReadAttendanceBytes).await.map(Reply::Data),
+                Ask::AtOnce(slice) => terminal.call(slice).await.map(Reply::Data),
+                Ask::Free => terminal.call(FreeBuffer).await.map(|()| Reply::Freed),
+                Ask::Direct => terminal.call(ReadAttendanceBytes).await.map(Reply::Data),
                 Ask::Nothing => break,
             };
             plan.answer(reply.unwrap_or_else(Reply::Failed));
         }
-        if locked && !self.session.is_dead() {
-            self.enable().await?;
-        }
+        terminal.release().await?;
         let after = self.session.stats();
         let mut result = plan.finish()?;
         result.bytes = after.bytes_received - before.bytes_received;

@@ -9,11 +9,14 @@
 //! 2. The buffer is prepared, which tells its size, and the log's end is read from a few records
 //!    before the cursor on.
 //! 3. If those few are the ones the cursor remembers, what follows is new. If not, the log was
-//!    cleared, wrapped or replaced: all of it is read, under a new generation.
-//! 4. A terminal that refuses slices, or serves others than were asked for, is remembered as such
-//!    and read whole.
+//!    cleared, wrapped or replaced: all of it is read, under a new generation. So it is, to be sure,
+//!    where what follows does not look like records.
+//! 4. A terminal that refuses slices, serves others than were asked for, or prepares more than its
+//!    log has, is remembered as such and read whole.
 //! 5. Counters that disagree with what came are asked once more, because people punch during a
 //!    read. If they still do, they are not trusted any more.
+//! 6. A read that breaks off keeps what came. If that ends before the place where the last poll
+//!    stopped, it says nothing about the log, and the cursor stays where it was.
 //!
 //! [`Plan`] decides all this and does nothing: it says what to [`Ask`] and takes the [`Reply`].
 //! [`Client::poll`](crate::Client::poll) does the asking.
@@ -42,7 +45,7 @@ pub struct PollCursor {
     pub generation: u32,
     /// Records read so far in this generation.
     pub records: u32,
-    /// Their shape. It comes from a whole log, never from a part.
+    /// Their shape. It comes from a log that was read from its beginning, never from a tail.
     pub layout: Layout,
     /// Bytes before the first record of the data set.
     pub header: u32,
@@ -186,6 +189,9 @@ pub enum Warning {
     SlicesMisserved,
     /// The terminal refuses the buffered read and was read directly.
     ReadDirectly,
+    /// The terminal prepares more bytes than its log has, so that its size does not tell where the log
+    /// ends; it is read whole from now on.
+    SizeMisstated,
     /// The counters say something else than what came, also when asked again. They are not
     /// trusted any more.
     CountersDisagree {
@@ -217,6 +223,9 @@ impl fmt::Display for Warning {
                 f.write_str("the terminal serves wrong parts of its log and is read whole")
             }
             Self::ReadDirectly => f.write_str("the terminal knows only the direct read"),
+            Self::SizeMisstated => f.write_str(
+                "the terminal prepares more bytes than its log has and is read whole",
+            ),
             Self::CountersDisagree { counted, read } => write!(
                 f,
                 "the terminal counts {counted} records and sent {read}; its counter is not trusted"

@@ -262,7 +262,7 @@ impl Plan {
     }
 
     /// The end of the log from the remembered records on, where that makes sense.
-    fn tail_slice(&mut self) -> Option<ReadBuffer> {
+    fn tail_slice(&self) -> Option<ReadBuffer> {
         let before = &self.before;
         let width = u32::try_from(before.layout.width()).ok()?;
         let remembered = u32::try_from(before.tail_len()).ok()?;
@@ -274,12 +274,8 @@ impl Plan {
             return None;
         }
         let body = self.size.checked_sub(before.header)?;
-        if !body.is_multiple_of(width) {
-            self.warnings.push(Warning::WidthChanged);
-            return None;
-        }
         let total = body / width;
-        if total < before.records {
+        if !body.is_multiple_of(width) || total < before.records {
             return None;
         }
         let first = before.records - remembered;
@@ -304,6 +300,11 @@ impl Plan {
         }
         let (layout, width) = (before.layout, before.layout.width());
         let log = AttendanceLog::from_records(&data.slice(remembered..), layout);
+        // What is prepared may be more than the log, and only its total tells where that ends.
+        if trouble.is_none() && !log.resembles_a_log() {
+            self.state = State::Whole;
+            return;
+        }
         let whole = data.slice(..remembered + log.len() * width);
         let missing = trouble.is_none() && data.len() < slice.len as usize;
         let trouble = trouble.or_else(|| {
@@ -353,10 +354,14 @@ impl Plan {
     /// The whole log, or as much of it as came.
     fn whole(&mut self, data: Bytes, trouble: Option<Error>) {
         self.log_bytes += data.len() as u64;
+        let size = data.len();
         let (log, trouble) = match self.read_whole(data, trouble) {
             Ok(read) => read,
             Err(error) => return self.over(Err(error)),
         };
+        if trouble.is_none() && log.header_len() + log.as_bytes().len() < size {
+            self.no_slices(Warning::SizeMisstated);
+        }
         self.found = Some(Ok(self.place(log, trouble)));
         self.settle();
     }
@@ -410,6 +415,16 @@ impl Plan {
         let was_empty = before.records == 0;
         // "Nothing" from a terminal that counts records is no reason to forget them.
         let hidden = log.is_empty() && self.counters.records.is_some_and(|counted| counted > 0);
+        if !goes_on && !was_empty && self.is_undecided(&log, trouble.as_ref()) {
+            return Found {
+                mode: Mode::Full,
+                known: log.len(),
+                log,
+                first_index: 0,
+                cursor: before.clone(),
+                trouble,
+            };
+        }
         if !goes_on && !was_empty && !hidden {
             let warning = if layout.width() != before.layout.width() && !log.is_empty() {
                 Warning::WidthChanged
@@ -494,6 +509,17 @@ impl Plan {
             && start.and_then(|start| log.as_bytes().get(start..end)) == Some(&before.tail[..])
     }
 
+    /// Whether a part of the log leaves open what became of the rest: it ends before the place where
+    /// the last poll stopped, and nothing else says that the log was cleared or replaced.
+    fn is_undecided(&self, log: &AttendanceLog, trouble: Option<&Error>) -> bool {
+        let Some(size) = trouble.map(whole_size) else {
+            return false;
+        };
+        let end = |records: u32| length(log.header_len() + records as usize * log.layout().width());
+        let shrank = size.is_some_and(|size| size < end(self.before.records));
+        length(log.len()) < self.before.records && !shrank && self.doubtful.is_none()
+    }
+
     fn no_slices(&mut self, warning: Warning) {
         self.slices = false;
         if !self.warnings.contains(&warning) {
@@ -503,6 +529,10 @@ impl Plan {
 
     /// Everything is read: what is left to do?
     fn settle(&mut self) {
+        if !self.is_usable() {
+            self.state = State::Over;
+            return;
+        }
         if self.prepared {
             self.state = State::Freeing;
             return;
@@ -564,12 +594,40 @@ impl Plan {
         };
     }
 
-    /// Whether the connection may still serve: an answer that never came, or half came, ends it.
+    /// Whether the connection may still serve.
     fn is_usable(&self) -> bool {
-        matches!(
-            self.found,
-            Some(Ok(_) | Err(Error::Rejected { .. } | Error::Decode(_)))
-        )
+        match &self.found {
+            Some(
+                Ok(Found {
+                    trouble: Some(error),
+                    ..
+                })
+                | Err(error),
+            ) => leaves_the_connection(error),
+            _ => true,
+        }
+    }
+}
+
+/// Whether a failure concerns the answer alone: one that never came, or half came, ends the connection.
+fn leaves_the_connection(error: &Error) -> bool {
+    match error {
+        Error::Rejected { .. } | Error::Decode(_) => true,
+        Error::Protocol(error) => !matches!(error, Protocol::Closed | Protocol::Secured { .. }),
+        Error::Incomplete { source, .. } => leaves_the_connection(source),
+        _ => false,
+    }
+}
+
+/// Bytes that a data set should have had, where the failure to read it tells.
+fn whole_size(error: &Error) -> Option<u32> {
+    const TOTAL: usize = 4;
+    match error {
+        Error::Incomplete { total, .. } => *total,
+        Error::Decode(DecodeError::Truncated { announced, .. }) => {
+            Some(length(announced.saturating_add(TOTAL)))
+        }
+        _ => None,
     }
 }
 

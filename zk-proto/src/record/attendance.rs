@@ -5,7 +5,7 @@ use std::{fmt, iter::FusedIterator, slice::ChunksExact};
 use bytes::{BufMut, Bytes, BytesMut};
 use nom::{IResult, Parser, number::complete::le_u32};
 
-use super::layout::{Id, Layout, detect};
+use super::layout::{Id, Layout, detect, resemble};
 use crate::{
     DecodeError,
     wire::{PackedTime, UserId, cut_at_nul},
@@ -104,7 +104,8 @@ impl AttendanceLog {
         let layout = if announced == 0 && !body.is_empty() {
             None
         } else {
-            hint.layout.or_else(|| detect(&records, hint.count))
+            hint.layout
+                .or_else(|| detect(&records, announced, hint.count))
         };
         let Some(layout) = layout else {
             return Err(DecodeError::UnknownWidth {
@@ -132,7 +133,8 @@ impl AttendanceLog {
         let records = data.slice(WIDE_HEADER..);
         let allowed = hint.layout.is_none_or(|layout| layout == Layout::Bytes22);
         let fits = size > 0 && size.is_multiple_of(Layout::Bytes22.width());
-        (allowed && fits && detect(&records, hint.count) == Some(Layout::Bytes22)).then_some(Self {
+        let found = detect(&records, size, hint.count);
+        (allowed && fits && found == Some(Layout::Bytes22)).then_some(Self {
             records,
             layout: Layout::Bytes22,
             header: WIDE_HEADER,
@@ -142,12 +144,32 @@ impl AttendanceLog {
     /// Reads the whole records of a data set that is incomplete, such as the one an error carries
     /// ([`Error::partial`](crate::Error::partial)). `None` if not even the layout can be told.
     pub fn salvage(data: &Bytes, hint: LogHint) -> Option<Self> {
+        Self::salvage_usual(data, hint).or_else(|| {
+            let whole = WIDE_HEADER
+                + data.len().checked_sub(WIDE_HEADER)? / Layout::Bytes22.width()
+                    * Layout::Bytes22.width();
+            Self::parse_wide(&data.slice(..whole), hint)
+        })
+    }
+
+    fn salvage_usual(data: &Bytes, hint: LogHint) -> Option<Self> {
         let (announced, body) = split(data).ok()??;
+        if announced == 0 && !body.is_empty() {
+            return None;
+        }
         let there = body.slice(..announced.min(body.len()));
-        let layout = hint.layout.or_else(|| detect(&there, hint.count))?;
+        let layout = hint
+            .layout
+            .or_else(|| detect(&there, announced, hint.count))?;
         let mut log = Self::from_records(&there, layout);
         log.header = HEADER;
         Some(log)
+    }
+
+    /// Whether the records look like records of their layout. Of a layout that was only assumed this
+    /// says whether to believe it.
+    pub(crate) fn resembles_a_log(&self) -> bool {
+        resemble(&self.records, self.layout)
     }
 
     /// Reads records that have no total before them, such as a slice from the middle of the log.

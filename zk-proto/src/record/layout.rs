@@ -193,11 +193,10 @@ impl Layout {
 ///
 /// Widths that divide the size go before those that do not (a log that was cut). The counters'
 /// number of records speaks for a width, but against the look of the records it does not win: it
-/// may be stale.
-pub(super) fn detect(records: &Bytes, count: Option<u32>) -> Option<Layout> {
-    let size = records.len();
+/// may be stale. `size` is how many bytes there should be: more than there are if some did not come.
+pub(super) fn detect(records: &Bytes, size: usize, count: Option<u32>) -> Option<Layout> {
     let count = count.unwrap_or(0) as usize;
-    if size == 0 {
+    if records.is_empty() {
         return Some(Layout::Bytes40);
     }
     let counted = |layout: Layout| count > 0 && count.checked_mul(layout.width()) == Some(size);
@@ -226,8 +225,13 @@ pub(super) fn detect(records: &Bytes, count: Option<u32>) -> Option<Layout> {
         [] => {}
     }
     // Cut short: the whole records at its beginning read alike in layouts that look alike there.
-    let cut = rank(&mut all.filter(|layout| !divides(layout) && layout.width() <= size));
+    let cut = rank(&mut all.filter(|layout| !divides(layout) && layout.width() <= records.len()));
     cut.first().map(|(_, layout)| *layout)
+}
+
+/// Whether these look like records of this layout at all, damaged ones among them.
+pub(super) fn resemble(records: &Bytes, layout: Layout) -> bool {
+    records.is_empty() || score(records, layout) >= PASS_COUNTED
 }
 
 /// How well the first and last records look like records, 0 to 100.

@@ -132,14 +132,19 @@ impl Session {
         let id = TicketId(self.next_ticket);
         self.next_ticket += 1;
         let code = request.code();
-        let refused = match self.state {
-            State::Dead => Some(Misuse::Poisoned),
-            _ if self.call.is_some() => Some(Misuse::Busy),
-            State::New if code != Code::CONNECT => Some(Misuse::NotConnected),
+        let (asked, limit) = (request.slice().len, self.options.max_data_set);
+        let refused: Option<Error> = match self.state {
+            State::Dead => Some(Misuse::Poisoned.into()),
+            _ if self.call.is_some() => Some(Misuse::Busy.into()),
+            State::New if code != Code::CONNECT => Some(Misuse::NotConnected.into()),
+            _ if R::EXCHANGE == Exchange::Slice && asked > limit => {
+                let announced = asked;
+                Some(Protocol::DataSetTooLarge { announced, limit }.into())
+            }
             _ => None,
         };
-        if let Some(misuse) = refused {
-            self.finish(id, Err(misuse.into()));
+        if let Some(error) = refused {
+            self.finish(id, Err(error));
             return Ticket { id, request };
         }
         let mut payload = BytesMut::new();
@@ -241,8 +246,8 @@ impl Session {
             .unwrap_or_else(|| Output::Wait(self.call.as_ref().map(Call::due)))
     }
 
-    /// Drops the call under way without waiting for its end; a late answer will be ignored. Only
-    /// right where whole packets were sent and received so far.
+    /// Drops the call under way without waiting for its end; a late answer will be ignored. What was
+    /// sent of it must be sent to its end.
     pub fn abandon(&mut self) {
         self.call = None;
     }
@@ -276,6 +281,12 @@ impl Session {
     /// Whether calls are possible.
     pub fn is_connected(&self) -> bool {
         self.state == State::Ready
+    }
+
+    /// Whether the terminal holds a data set for us that was not freed.
+    #[cfg(feature = "client")]
+    pub(crate) fn holds_data(&self) -> bool {
+        self.prepared && self.state == State::Ready
     }
 
     /// Whether the conversation is over: after EXIT, or after a failure that leaves the stream in

@@ -39,6 +39,8 @@ pub(super) struct Inbound {
     /// it. Over UDP this one's data is in `parts` until it is complete.
     data: BytesMut,
     base: usize,
+    /// Over TCP: number of each packet, and where in `data` it begins.
+    order: Vec<(u16, usize)>,
     parts: BTreeMap<u16, Bytes>,
     parts_len: usize,
     /// Datagrams came that do not belong together: only asking again helps.
@@ -65,6 +67,7 @@ impl Inbound {
             acknowledged: false,
             base: data.len(),
             data,
+            order: Vec::new(),
             parts: BTreeMap::new(),
             parts_len: 0,
             spoiled: false,
@@ -168,7 +171,10 @@ impl Inbound {
         match self.transport {
             Transport::Tcp => {
                 self.check_room(packet.payload.len())?;
-                self.data.extend_from_slice(packet.payload);
+                if !packet.payload.is_empty() {
+                    self.order.push((packet.header.session, self.data.len()));
+                    self.data.extend_from_slice(packet.payload);
+                }
             }
             Transport::Udp => return Ok(self.collect_datagram(packet, session_id)),
         }
@@ -253,8 +259,33 @@ impl Inbound {
         length(self.data.len() - self.base + self.parts_len)
     }
 
+    /// Over TCP packets come in order, and not every firmware numbers them. But where the numbers are
+    /// those from 0 on in another order, they are meant: some firmware sends photos like that.
+    fn sort(&mut self) {
+        let mut order = std::mem::take(&mut self.order);
+        if order.is_sorted() {
+            return;
+        }
+        let starts = order.iter().map(|(_, start)| *start).skip(1);
+        let ends: Vec<usize> = starts.chain([self.data.len()]).collect();
+        let mut packets: Vec<_> = order.drain(..).zip(ends).collect();
+        packets.sort_unstable();
+        let numbered = packets
+            .iter()
+            .map(|((number, _), _)| *number)
+            .eq((0..=u16::MAX).take(packets.len()));
+        if numbered {
+            let unsorted = self.data.split_off(self.base);
+            for ((_, start), end) in packets {
+                let packet = unsorted.get(start - self.base..end - self.base);
+                self.data.extend_from_slice(packet.unwrap_or(&[]));
+            }
+        }
+    }
+
     /// Moves the datagrams behind the data, as far as there is no gap.
     fn join(&mut self) {
+        self.sort();
         let whole = self.is_lone_datagram()
             || self
                 .announced
