@@ -193,6 +193,11 @@ impl Terminal {
         self.world.faults.add(fault);
     }
 
+    /// Takes all faults away.
+    pub fn clear_faults(&mut self) {
+        self.world.faults.clear();
+    }
+
     /// What the terminal holds.
     pub fn snapshot(&self) -> Snapshot {
         self.world.snapshot()

@@ -157,7 +157,7 @@ impl MockDevice {
 
     /// Takes all faults away.
     pub fn clear_faults(&self) {
-        self.shared.terminal().world.faults.clear();
+        self.shared.terminal().clear_faults();
     }
 }
 

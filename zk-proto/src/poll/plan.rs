@@ -375,35 +375,41 @@ impl Plan {
             count: self.counters.records,
             layout: None,
         };
-        if let Some(error) = trouble {
-            return match AttendanceLog::salvage(&data, hint) {
-                Some(log) if !log.is_empty() => Ok((self.in_known_order(log), Some(error))),
-                _ => Err(error),
-            };
+        let error = match trouble {
+            Some(error) => error,
+            None => match AttendanceLog::parse(data.clone(), hint) {
+                Ok(log) => return Ok((self.in_known_order(log), None)),
+                Err(error) => error.into(),
+            },
+        };
+        match AttendanceLog::salvage(&data, hint) {
+            Some(log) if self.is_believable(&log) => Ok((self.in_known_order(log), Some(error))),
+            _ => Err(error),
         }
-        match AttendanceLog::parse(data, hint) {
-            Ok(log) => Ok((self.in_known_order(log), None)),
-            Err(error @ DecodeError::Truncated { .. }) => {
-                let error = Error::from(error);
-                let data = error.partial().cloned().unwrap_or_default();
-                match AttendanceLog::salvage(&data, hint) {
-                    Some(log) if !log.is_empty() => Ok((self.in_known_order(log), Some(error))),
-                    _ => Err(error),
-                }
-            }
-            Err(error) => Err(error.into()),
+    }
+
+    /// Whether a part of a log shows the shape of its records. Few of them look like others: it must
+    /// be the shape that is known, or there must be enough.
+    fn is_believable(&self, log: &AttendanceLog) -> bool {
+        const ENOUGH: usize = 16;
+        match self.known_layout() {
+            Some(known) => !log.is_empty() && log.layout().width() == known.width(),
+            None => log.len() >= ENOUGH,
         }
     }
 
     /// Two layouts have the same width. Which it is was settled by a log that was read before, and
     /// is not asked again of one that may be shorter.
     fn in_known_order(&self, log: AttendanceLog) -> AttendanceLog {
-        let known = self.before.layout;
-        let settled = self.before.generation > 0 && self.before.records > 0;
-        if settled && log.layout() != known && log.layout().width() == known.width() {
-            return log.with_layout(known);
+        match self.known_layout() {
+            Some(known) => log.with_layout(known),
+            None => log,
         }
-        log
+    }
+
+    fn known_layout(&self) -> Option<Layout> {
+        let settled = self.before.generation > 0 && self.before.records > 0;
+        settled.then_some(self.before.layout)
     }
 
     /// Where the whole log stands to what was read before.

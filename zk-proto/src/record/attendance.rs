@@ -127,13 +127,21 @@ impl AttendanceLog {
     }
 
     /// The AK3750 platform puts twelve bytes before its records, and what they announce is wrong.
-    /// Only records that look like records and end with the data are believed.
+    /// Only records that look like records and end with the data are believed, or none at all.
     fn parse_wide(data: &Bytes, hint: LogHint) -> Option<Self> {
         let size = data.len().checked_sub(WIDE_HEADER)?;
         let records = data.slice(WIDE_HEADER..);
         let allowed = hint.layout.is_none_or(|layout| layout == Layout::Bytes22);
-        let fits = size > 0 && size.is_multiple_of(Layout::Bytes22.width());
-        let found = detect(&records, size, hint.count);
+        let announced = data.get(HEADER..WIDE_HEADER).unwrap_or(&[]);
+        let fits = if size == 0 {
+            announced.iter().all(|byte| *byte == 0)
+        } else {
+            size.is_multiple_of(Layout::Bytes22.width())
+        };
+        let found = match size {
+            0 => Some(Layout::Bytes22),
+            _ => detect(&records, size, hint.count),
+        };
         (allowed && fits && found == Some(Layout::Bytes22)).then_some(Self {
             records,
             layout: Layout::Bytes22,
@@ -564,7 +572,7 @@ mod tests {
 
     #[test]
     fn a_log_that_ends_inside_a_record_is_an_error_with_the_data() {
-        let whole = data_set(&[record("1", 1), record("2", 2)]);
+        let whole = data_set(&lifelike(2));
         let mut cut = BytesMut::from(&whole[..whole.len() - 15]);
         cut[..4].copy_from_slice(&65_u32.to_le_bytes());
         let error = AttendanceLog::parse(cut.freeze(), LogHint::default()).unwrap_err();
@@ -693,8 +701,49 @@ mod tests {
     }
 
     #[test]
-    fn empty_is_empty_in_both_spellings() {
-        for data in [&b""[..], &b"\0\0\0\0"[..]] {
+    fn the_counters_do_not_lift_a_layout_above_records_that_look_better() {
+        // Two records of eight bytes pass for one of sixteen, if there is said to be one.
+        let mut out = BytesMut::new();
+        AttendanceLog::encode(&lifelike(2), Layout::Bytes8TimeLast, &mut out);
+        let hint = LogHint {
+            count: Some(1),
+            layout: None,
+        };
+        let log = AttendanceLog::parse(out.freeze(), hint).unwrap();
+        assert_eq!((log.layout(), log.len()), (Layout::Bytes8TimeLast, 2));
+    }
+
+    #[test]
+    fn what_is_saved_of_a_log_is_told_by_the_size_it_should_have() {
+        for layout in Layout::DETECTED.iter().copied() {
+            let mut out = BytesMut::new();
+            if layout == Layout::Bytes22 {
+                // Twelve bytes before the records, none of which is their total.
+                out.put_bytes(0, 8);
+            }
+            AttendanceLog::encode(&lifelike(60), layout, &mut out);
+            let whole = out.freeze();
+            for cut in (100..whole.len()).step_by(7) {
+                let part = whole.slice(..cut);
+                let log = AttendanceLog::salvage(&part, LogHint::default()).unwrap();
+                assert_eq!(log.layout(), layout, "{cut} of {} bytes", whole.len());
+                assert!(
+                    log.iter()
+                        .zip(lifelike(60))
+                        .all(|(read, held)| read.time() == held.time)
+                );
+                assert_eq!(log.len(), (cut - log.header_len()) / layout.width());
+            }
+        }
+    }
+
+    #[test]
+    fn empty_is_empty_in_every_spelling() {
+        for data in [
+            &b""[..],
+            &b"\0\0\0\0"[..],
+            &b"\x08\0\0\0\0\0\0\0\0\0\0\0"[..],
+        ] {
             let log = AttendanceLog::parse(Bytes::from_static(data), LogHint::default()).unwrap();
             assert!(log.is_empty());
         }

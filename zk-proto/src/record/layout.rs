@@ -9,6 +9,8 @@ use crate::wire::PackedTime;
 const SAMPLE: usize = 64;
 /// What a layout must score, of 100, to be believed.
 const PASS: u32 = 60;
+/// What it must score if not even the size speaks for it.
+const PASS_CUT: u32 = 85;
 /// What it must score if the counters speak for it: damaged records occur.
 const PASS_COUNTED: u32 = 25;
 /// The largest work code that can be typed, eight digits. Two records of eight bytes have a larger
@@ -16,6 +18,8 @@ const PASS_COUNTED: u32 = 25;
 const LONGEST_WORK_CODE: u32 = 99_999_999;
 /// What the counters add for the width they speak for.
 const COUNTED_BONUS: u32 = 40;
+/// How far they can lift a layout. They may be stale, so records that look better than that win.
+const COUNTED_MOST: u32 = 75;
 
 /// The shape of one record of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -74,7 +78,7 @@ impl Layout {
         Self::Bytes16VerifyFirst,
     ];
     /// Those that are told from the bytes.
-    const DETECTED: &[Self] = &[
+    pub(super) const DETECTED: &[Self] = &[
         Self::Bytes40,
         Self::Bytes49,
         Self::Bytes16,
@@ -201,18 +205,18 @@ pub(super) fn detect(records: &Bytes, size: usize, count: Option<u32>) -> Option
     }
     let counted = |layout: Layout| count > 0 && count.checked_mul(layout.width()) == Some(size);
     let divides = |layout: &Layout| size.is_multiple_of(layout.width());
-    let rank = |among: &mut dyn Iterator<Item = Layout>| -> Vec<(u32, Layout)> {
-        let mut scored: Vec<(u32, Layout)> = among
+    let rank = |among: &mut dyn Iterator<Item = Layout>| -> Vec<((u32, bool), Layout)> {
+        let mut scored: Vec<_> = among
             .map(|layout| {
-                let share = score(records, layout);
-                let bonus = if counted(layout) && share >= PASS_COUNTED {
-                    COUNTED_BONUS
+                let (share, counted) = (score(records, layout), counted(layout));
+                let lifted = if counted && share >= PASS_COUNTED {
+                    (share + COUNTED_BONUS).min(COUNTED_MOST)
                 } else {
                     0
                 };
-                (share + bonus, layout)
+                ((share.max(lifted), counted), layout)
             })
-            .filter(|(score, _)| *score >= PASS)
+            .filter(|((score, _), _)| *score >= PASS)
             .collect();
         // Stable: among equals the usual one is first.
         scored.sort_by_key(|(score, _)| std::cmp::Reverse(*score));
@@ -225,8 +229,11 @@ pub(super) fn detect(records: &Bytes, size: usize, count: Option<u32>) -> Option
         [] => {}
     }
     // Cut short: the whole records at its beginning read alike in layouts that look alike there.
-    let cut = rank(&mut all.filter(|layout| !divides(layout) && layout.width() <= records.len()));
-    cut.first().map(|(_, layout)| *layout)
+    let mut others = all.filter(|layout| !divides(layout) && layout.width() <= records.len());
+    let cut = rank(&mut others)
+        .into_iter()
+        .find(|((score, _), _)| *score >= PASS_CUT);
+    cut.map(|(_, layout)| layout)
 }
 
 /// Whether these look like records of this layout at all, damaged ones among them.

@@ -169,16 +169,47 @@ impl Inbound {
             return Ok(Flow::Answer(single(packet)));
         }
         match self.transport {
-            Transport::Tcp => {
-                self.check_room(packet.payload.len())?;
-                if !packet.payload.is_empty() {
-                    self.order.push((packet.header.session, self.data.len()));
-                    self.data.extend_from_slice(packet.payload);
-                }
-            }
+            Transport::Tcp => self.collect_frame(packet)?,
             Transport::Udp => return Ok(self.collect_datagram(packet, session_id)),
         }
         Ok(self.after_data())
+    }
+
+    /// Over TCP the order is that of the stream. A frame that comes twice is one, if its number or the
+    /// lack of room says so: firmware that does not number may well send two alike.
+    fn collect_frame(&mut self, packet: &Packet<'_>) -> Result<(), Error> {
+        let (number, payload) = (packet.header.session, packet.payload);
+        if number > 0 {
+            // Now that packets are seen to be numbered, the first is seen to have come twice.
+            self.forget_repeated_first();
+        }
+        let room = self.check_room(payload.len());
+        if let [(first, _), .., (last, start)] | [(first @ last, start)] = self.order[..] {
+            let same = number == last && self.data.get(start..) == Some(payload);
+            let counts = || {
+                let mut numbers = self.order.iter().map(|(number, _)| number);
+                first == 0 && last > 0 && numbers.is_sorted_by(|a, b| a < b)
+            };
+            if same && (room.is_err() || counts()) {
+                return Ok(());
+            }
+        }
+        room?;
+        if !payload.is_empty() {
+            self.order.push((number, self.data.len()));
+            self.data.extend_from_slice(payload);
+        }
+        Ok(())
+    }
+
+    /// Takes the second of two packets away, if both have the number 0 and the same bytes.
+    fn forget_repeated_first(&mut self) {
+        if let [(0, first), (0, again)] = self.order[..]
+            && self.data.get(first..again) == self.data.get(again..)
+        {
+            self.data.truncate(again);
+            self.order.truncate(1);
+        }
     }
 
     /// Over UDP the session field tells the order, and a repeated index is dropped. What is not
@@ -260,26 +291,35 @@ impl Inbound {
     }
 
     /// Over TCP packets come in order, and not every firmware numbers them. But where the numbers are
-    /// those from 0 on in another order, they are meant: some firmware sends photos like that.
+    /// those from 0 on in another order, they are meant: some firmware sends photos like that. And of a
+    /// transfer that is not whole, a gap in the numbers ends what can be used.
     fn sort(&mut self) {
-        let mut order = std::mem::take(&mut self.order);
-        if order.is_sorted() {
+        let whole = match self.announced.or(self.requested) {
+            Some(total) => self.received() >= total,
+            None => true,
+        };
+        if !whole {
+            self.forget_repeated_first();
+        }
+        let order = std::mem::take(&mut self.order);
+        if whole && order.is_sorted() {
             return;
         }
         let starts = order.iter().map(|(_, start)| *start).skip(1);
         let ends: Vec<usize> = starts.chain([self.data.len()]).collect();
-        let mut packets: Vec<_> = order.drain(..).zip(ends).collect();
+        let mut packets: Vec<_> = order.into_iter().zip(ends).collect();
         packets.sort_unstable();
-        let numbered = packets
-            .iter()
-            .map(|((number, _), _)| *number)
-            .eq((0..=u16::MAX).take(packets.len()));
-        if numbered {
-            let unsorted = self.data.split_off(self.base);
-            for ((_, start), end) in packets {
-                let packet = unsorted.get(start - self.base..end - self.base);
-                self.data.extend_from_slice(packet.unwrap_or(&[]));
-            }
+        let number = |packet: &((u16, usize), usize)| packet.0.0;
+        let numbered = packets.len() > 1 && packets.is_sorted_by(|a, b| number(a) < number(b));
+        let row = packets.iter().map(number).zip(0_u16..);
+        let in_a_row = row.take_while(|(number, place)| number == place).count();
+        if !numbered || (whole && in_a_row < packets.len()) {
+            return;
+        }
+        let unsorted = self.data.split_off(self.base);
+        for ((_, start), end) in packets.into_iter().take(in_a_row) {
+            let packet = unsorted.get(start - self.base..end - self.base);
+            self.data.extend_from_slice(packet.unwrap_or(&[]));
         }
     }
 
@@ -406,14 +446,18 @@ impl Reading {
     /// stands nowhere else with the same records behind it.
     fn repeats_the_beginning(&self) -> bool {
         const ENOUGH: usize = 16;
-        let data = &self.inbound.data;
-        let (before, chunk) = data
-            .split_at_checked(self.inbound.base)
-            .unwrap_or((data, &[]));
+        let (before, chunk) = self.halves();
         self.offset == 0
             && chunk.len() >= ENOUGH
-            && before.get(..chunk.len()) == Some(chunk)
+            && before.starts_with(chunk)
             && chunk.iter().any(|byte| chunk.first() != Some(byte))
+    }
+
+    /// What earlier chunks brought, and the current one.
+    fn halves(&self) -> (&[u8], &[u8]) {
+        let data = &self.inbound.data;
+        data.split_at_checked(self.inbound.base)
+            .unwrap_or((data, &[]))
     }
 
     pub(super) fn into_answer(self) -> Answer {
@@ -423,6 +467,11 @@ impl Reading {
     pub(super) fn partial(mut self, error: Error) -> Error {
         self.inbound.join();
         self.cut_surplus();
+        let (before, chunk) = self.halves();
+        if self.offset == 0 && before.starts_with(chunk) {
+            // Perhaps the beginning once more: too little came to tell.
+            self.inbound.data.truncate(self.inbound.base);
+        }
         incomplete(self.inbound.data, Some(self.len), error)
     }
 

@@ -3,6 +3,7 @@
 mod client;
 mod examples;
 mod faults;
+mod histories;
 mod known_answers;
 mod poll;
 mod quirks;
