@@ -14,14 +14,15 @@ use zk_proto::{
         LogHint, Message, Operation, Template, TimeZone, User, UserLayout, UserList,
     },
     request::{
-        Announcement, Answer, Auth, BulkUpload, ClearData, Clearable, Confirmed, Connect, DataSet,
-        DeleteMessage, DeleteTemplate, DeleteTemplateOf, DeleteUser, DeviceOption, DisableDevice,
-        Finger, PlayVoice, PrepareBuffer, PrepareUpload, Prepared, ReadAttendance, ReadBuffer,
-        ReadClock, ReadCombination, ReadCounters, ReadDoor, ReadFaces, ReadGroup, ReadMessage,
-        ReadOperations, ReadOption, ReadPinWidth, ReadSlice, ReadTemplate, ReadTemplates,
-        ReadTimeZone, ReadUploadHash, ReadUserGroup, ReadUserRecords, ReadUserZones, ReadUsers,
-        ReadVerifyRule, ReadVersion, Request, SetClock, StartEnroll, StartVerify, StoreTemplate,
-        Subscribe, Unlock, WriteLcd, WriteUser, WriteUserGroup, WriteUserZones, WriteVerifyRule,
+        Announcement, Answer, Auth, BulkUpload, CaptureFinger, ClearData, Clearable, Confirmed,
+        Connect, DataSet, DeleteMessage, DeleteTemplate, DeleteTemplateOf, DeleteUser,
+        DeviceOption, DisableDevice, Finger, PlayVoice, PrepareBuffer, PrepareUpload, Prepared,
+        ReadAttendance, ReadBuffer, ReadClock, ReadCombination, ReadCounters, ReadDoor, ReadFaces,
+        ReadGroup, ReadMessage, ReadOperations, ReadOption, ReadPinWidth, ReadSlice, ReadTemplate,
+        ReadTemplates, ReadTimeZone, ReadUploadHash, ReadUserGroup, ReadUserRecords, ReadUserZones,
+        ReadUsers, ReadVerifyRule, ReadVersion, Request, SetClock, StartEnroll, StartVerify,
+        StoreTemplate, Subscribe, Unlock, WriteLcd, WriteMifare, WriteTemplate, WriteUser,
+        WriteUserGroup, WriteUserZones, WriteVerifyRule,
     },
     session::{Event, Options, Output, Session, TicketId},
     wire::{Encoding, Framer, PackedTime, Packet, Transport, decode_any, encode_packet},
@@ -571,7 +572,7 @@ impl<'a> Plot<'a> {
     fn answer(&mut self, ask: Ask) -> Reply {
         let (lie, how) = (self.byte(), self.byte());
         match lie % 16 {
-            1 => Reply::Failed(self.error(how)),
+            1 => Reply::Failed(Self::error(how)),
             2 => Reply::Data(self.some(how)),
             3 => Reply::Freed,
             4 => Reply::Prepared(Prepared {
@@ -586,7 +587,7 @@ impl<'a> Plot<'a> {
             7 => Reply::Failed(Error::Incomplete {
                 total: (lie & 16 != 0).then_some(how.into()),
                 data: self.some(how),
-                source: Box::new(self.error(lie >> 4)),
+                source: Box::new(Self::error(lie >> 4)),
             }),
             8 => self.cut(ask, how),
             _ => self.truth(ask),
@@ -644,7 +645,7 @@ impl<'a> Plot<'a> {
         }
     }
 
-    fn error(&self, how: u8) -> Error {
+    fn error(how: u8) -> Error {
         let request = [
             Code::GET_FREE_SIZES,
             Code::PREPARE_BUFFER,
@@ -708,7 +709,7 @@ pub fn requests(data: &[u8]) {
         assert_eq!(WriteLcd::parse(&out), Ok(lcd));
     }
     again(data, Announcement::parse, |announced, out| {
-        announced.encode(out)
+        announced.encode(out);
     });
     again(
         data,
@@ -716,6 +717,13 @@ pub fn requests(data: &[u8]) {
         DeviceOption::encode_reply,
     );
     let payload = Bytes::copy_from_slice(data);
+    asked(data, CaptureFinger::parse);
+    asked(data, |data| {
+        WriteTemplate::parse(&Bytes::copy_from_slice(data))
+    });
+    asked(data, |data| {
+        WriteMifare::parse(&Bytes::copy_from_slice(data))
+    });
     if let Ok(upload) = BulkUpload::parse(&payload) {
         assert_eq!(BulkUpload::parse(&upload.encode()), Ok(upload));
     }

@@ -158,6 +158,12 @@ codes! {
     SLEEP = 1006, "CMD_SLEEP";
     /// Wake the terminal.
     RESUME = 1007, "CMD_RESUME";
+    /// Take the image of a finger (old firmware).
+    CAPTUREFINGER = 1009, "CMD_CAPTUREFINGER";
+    /// Identify a template that is sent (old firmware).
+    TEST_TEMP = 1011, "CMD_TEST_TEMP";
+    /// Take the image of whatever lies on the sensor (old firmware).
+    CAPTUREIMAGE = 1012, "CMD_CAPTUREIMAGE";
     /// Make written data effective.
     REFRESHDATA = 1013, "CMD_REFRESHDATA";
     /// Make written options effective.
@@ -182,6 +188,10 @@ codes! {
     PREPARE_BUFFER = 1503, "CMD_PREPARE_BUFFER";
     /// Read a slice of the prepared data set.
     READ_BUFFER = 1504, "CMD_READ_BUFFER";
+    /// File transfer; known by number only.
+    UPDATEFILE = 1700, "CMD_UPDATEFILE";
+    /// File transfer; known by number only.
+    READFILE = 1702, "CMD_READFILE";
     /// Success.
     ACK_OK = 2000, "CMD_ACK_OK";
     /// Failure.

@@ -9,8 +9,8 @@ use super::Client;
 use crate::{
     Error,
     request::{
-        DeviceState, DoorState, PlayVoice, PowerOff, ReadDoor, ReadState, RefreshOptions, Request,
-        Restart, Sleep, Unlock, WriteLcd, WriteOption,
+        BlinkClock, ClearLcd, DeviceState, DoorState, PlayVoice, PowerOff, ReadDoor, ReadPinWidth,
+        ReadState, RefreshOptions, Request, Restart, Sleep, Unlock, Wake, WriteLcd, WriteOption,
     },
 };
 
@@ -121,6 +121,21 @@ impl Client {
         self.call(WriteLcd { line, text: &text }).await
     }
 
+    /// Clears the screen.
+    pub async fn clear_lcd(&mut self) -> Result<(), Error> {
+        self.call(ClearLcd).await
+    }
+
+    /// Lets the colon of the screen's clock blink, or not.
+    pub async fn blink_clock(&mut self, blink: bool) -> Result<(), Error> {
+        self.call(BlinkClock(blink)).await
+    }
+
+    /// How many bytes a user id may have.
+    pub async fn pin_width(&mut self) -> Result<u8, Error> {
+        self.call(ReadPinWidth).await
+    }
+
     /// Plays a prompt ([`PlayVoice`] lists some).
     pub async fn play_voice(&mut self, index: u32) -> Result<(), Error> {
         self.call(PlayVoice { index }).await
@@ -140,6 +155,11 @@ impl Client {
     /// Sends the terminal to sleep.
     pub async fn sleep(self) -> Result<(), Error> {
         self.last_word(Sleep).await
+    }
+
+    /// Wakes the terminal. Old firmware says that it does not support this.
+    pub async fn wake(&mut self) -> Result<(), Error> {
+        self.call(Wake).await
     }
 
     /// A request after which the terminal may be gone.

@@ -11,7 +11,10 @@ use super::{Client, now};
 use crate::{
     Code, Error,
     record::{self, Enrolled, EventCode, EventMask, TemplateFlag, Told},
-    request::{CancelCapture, EnableDevice, ReadClock, StartEnroll, StartVerify, Subscribe},
+    request::{
+        CancelCapture, EnableDevice, ReadClock, StartEnroll, StartEnrollNumeric, StartVerify,
+        Subscribe,
+    },
     session::{Event, Output, Ticket},
 };
 
@@ -168,7 +171,14 @@ impl Client {
             finger,
             flag: TemplateFlag::VALID,
         };
-        let result = match self.call(start).await {
+        let started = match (self.call(start).await, start.user_id.to_number()) {
+            // Firmware whose ids are numbers wants another shape.
+            (Err(Error::Rejected { .. }), Some(user_id)) => {
+                self.call(StartEnrollNumeric { user_id, finger }).await
+            }
+            (result, _) => result,
+        };
+        let result = match started {
             Ok(()) => self.enrolled(patience, &mut told).await,
             Err(error) => Err(error),
         };

@@ -7,9 +7,9 @@ use crate::{
     Code, Error, Protocol,
     record::{AttendanceLog, LogHint, Operation, User, UserRecord},
     request::{
-        ClearAttendance, ClearData, Clearable, Confirmed, DataSet, Exchange, Raw, ReadAttendance,
-        ReadAttendanceBetween, ReadAttendanceDirect, ReadBuffer, ReadOperations, ReadUserRecords,
-        ReadUsers, ReadUsersDirect, RefreshData, Request,
+        ClearAttendance, ClearData, ClearOperations, Clearable, Confirmed, DataSet, Exchange, Raw,
+        ReadAttendance, ReadAttendanceBetween, ReadAttendanceDirect, ReadBuffer, ReadOperations,
+        ReadUserRecords, ReadUsers, ReadUsersDirect, RefreshData, Request,
     },
     wire::PackedTime,
 };
@@ -137,6 +137,12 @@ impl Client {
     pub async fn clear_attendance(&mut self, confirmed: Confirmed) -> Result<(), Error> {
         self.counters = None;
         self.write(ClearAttendance(confirmed)).await
+    }
+
+    /// Clears the operation log.
+    pub async fn clear_operations(&mut self, confirmed: Confirmed) -> Result<(), Error> {
+        self.counters = None;
+        self.write(ClearOperations(confirmed)).await
     }
 
     /// Clears data of one kind, or all of it.

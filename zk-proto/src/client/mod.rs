@@ -1,5 +1,6 @@
 //! The session on tokio's sockets. No protocol decisions are made here.
 
+mod access;
 mod connect;
 mod control;
 mod link;

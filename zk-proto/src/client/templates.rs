@@ -1,13 +1,15 @@
 //! Fingerprint templates.
 
+use bytes::Bytes;
+
 use super::{Client, logs::is_unsupported};
 use crate::{
     Code, Error,
     record::{Face, Template},
     request::{
-        BulkUpload, DeleteTemplate, Finger, FreeBuffer, PrepareUpload, ReadFaces, ReadTemplate,
-        ReadTemplateBare, ReadTemplates, ReadUploadHash, RefreshData, Request, SaveUploaded,
-        StoreTemplate, UploadPart, upload_hash,
+        BulkUpload, DeleteTemplate, DeleteTemplateOf, Finger, FreeBuffer, PrepareUpload, ReadFaces,
+        ReadPhoto, ReadTemplate, ReadTemplateBare, ReadTemplates, ReadUploadHash, RefreshData,
+        Request, SaveUploaded, StoreTemplate, UploadPart, upload_hash,
     },
 };
 
@@ -60,13 +62,52 @@ impl Client {
     }
 
     /// Deletes one template, by internal number; whether there was one.
+    ///
+    /// The usual command deletes all templates of a user on some firmware if the finger is 0. That one
+    /// is deleted by user id instead, where the terminal knows how.
     pub async fn delete_template(&mut self, slot: Finger) -> Result<bool, Error> {
-        let result = match self.call(DeleteTemplate(slot)).await {
-            Ok(()) => Some(()),
-            Err(error) => nothing_there(error)?,
+        let by_id = match slot.finger {
+            0 => self.delete_template_by_id(slot).await?,
+            _ => None,
+        };
+        let deleted = match by_id {
+            Some(deleted) => deleted,
+            None => was_there(self.call(DeleteTemplate(slot)).await)?,
         };
         self.call(RefreshData).await?;
-        Ok(result.is_some())
+        Ok(deleted)
+    }
+
+    /// Whether there was one; `None` where the user or the command is unknown.
+    async fn delete_template_by_id(&mut self, slot: Finger) -> Result<Option<bool>, Error> {
+        let users = self.users().await?;
+        let Some(user) = users.iter().find(|user| user.uid == slot.uid) else {
+            return Ok(None);
+        };
+        let request = DeleteTemplateOf {
+            user_id: user.user_id,
+            finger: slot.finger,
+        };
+        match self.call(request).await {
+            Err(Error::Rejected {
+                answer: Code::ACK_UNKNOWN | Code::ERROR_CMD,
+                ..
+            }) => Ok(None),
+            result => was_there(result).map(Some),
+        }
+    }
+
+    /// A photo by its file name, such as `123.jpg`, on terminals that keep some; `None` if there is none
+    /// of this name.
+    pub async fn photo(&mut self, name: &str) -> Result<Option<Bytes>, Error> {
+        match self.call(ReadPhoto { name }).await {
+            Ok(photo) => Ok(Some(photo)),
+            Err(Error::Rejected {
+                answer: Code::ERR_4985,
+                ..
+            }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Writes users and templates together. Users are replaced by internal number.
@@ -80,7 +121,10 @@ impl Client {
     /// All faces of one user, on iFace terminals. Visible-light terminals do not tell faces here.
     pub async fn faces(&mut self, uid: u16) -> Result<Vec<Face>, Error> {
         let selector = ReadFaces::ALL;
-        self.call(ReadFaces { uid, selector }).await
+        match self.call(ReadFaces { uid, selector }).await {
+            Ok(faces) => Ok(faces),
+            Err(error) => Ok(nothing_there(error)?.unwrap_or_default()),
+        }
     }
 
     /// Fills the upload buffer and proves that it arrived whole.
@@ -126,6 +170,14 @@ impl Client {
             }
         }
         Ok(templates)
+    }
+}
+
+/// Whether there was something to delete.
+fn was_there(result: Result<(), Error>) -> Result<bool, Error> {
+    match result {
+        Ok(()) => Ok(true),
+        Err(error) => nothing_there::<()>(error).map(|_| false),
     }
 }
 

@@ -16,7 +16,7 @@ use crate::{
     record::{Attendance, Event, EventCode, EventMask, LivePunch, Puncher},
     request::{
         Announcement, Auth, Clearable, DataSet, DeleteUser, DeviceOption, Prepared, ReadBuffer,
-        ReadClock, ReadVersion, SetClock, Subscribe, WriteUser,
+        ReadClock, ReadFaces, ReadVersion, SetClock, Subscribe, WriteUser,
     },
     wire::{MAX_REPLY_ID, PackedTime, Packet, Transport, encode_packet},
 };
@@ -246,7 +246,25 @@ impl Terminal {
                     None => one(Code::ERR_4993, client.session),
                 }
             }
-            Code::FACE_RRQ | Code::PHOTO_BY_NAME => one(Code::ERR_4985, client.session),
+            Code::DB_RRQ => match self.direct(packet.payload) {
+                Some(data) => self.stream(&data),
+                None => one(Code::ACK_ERROR, client.session),
+            },
+            Code::FACE_RRQ => {
+                let asked = ReadFaces::parse(packet.payload).ok();
+                match asked.and_then(|asked| self.world.extras.faces_of(asked.uid)) {
+                    Some(data) => self.stream(&data),
+                    None => one(Code::ERR_4993, client.session),
+                }
+            }
+            Code::PHOTO_BY_NAME => match self.world.extras.photo(packet.payload) {
+                Some(data) => self.stream(&data),
+                None => one(Code::ERR_4985, client.session),
+            },
+            Code::CAPTUREFINGER | Code::CAPTUREIMAGE => {
+                let image = self.world.extras.image.clone();
+                self.stream(&image)
+            }
             _ => self.simple(client, packet, now),
         }
     }
@@ -336,8 +354,7 @@ impl Terminal {
             | Code::STARTENROLL
             | Code::SLEEP
             | Code::RESUME
-            | Code::CLEAR_ACC
-            | Code::EMPTY_MIFARE
+            | Code::CHANGE_SPEED
             // Some clients send this after an option they could not read.
             | Code::ACK_ERROR => {}
             _ => answer = Code::ACK_UNKNOWN,
@@ -472,6 +489,19 @@ impl Terminal {
             return one(Code::ACK_ERROR, client.session);
         }
         self.stream(&data.slice(start..end))
+    }
+
+    /// A data set by its selector.
+    fn direct(&mut self, payload: &[u8]) -> Option<Bytes> {
+        Some(match payload {
+            [1] => self.log(),
+            [2] => self.world.template_data(),
+            [4] => self.world.operation_data(),
+            [5] => self.world.user_data(),
+            // Kinds of data this terminal has none of.
+            [6..=8] => Bytes::from_static(&[0; 4]),
+            _ => return None,
+        })
     }
 
     /// Announcement, data packets and acknowledgement.

@@ -7,13 +7,15 @@ use bytes::{Bytes, BytesMut};
 
 use crate::{
     Code,
-    record::{Combination, Group, Message, Operation, Template, TemplateFlag, TimeZone, UserZones},
+    record::{
+        Combination, Face, Group, Message, Operation, Template, TemplateFlag, TimeZone, UserZones,
+    },
     request::{
         BulkUpload, DeleteMessage, DeleteTemplateOf, Finger, PlayVoice, ReadUserZones,
-        StoreTemplate, Unlock, WriteLcd, WriteUserGroup, WriteUserZones, WriteVerifyRule,
-        upload_hash,
+        StoreTemplate, Unlock, WriteLcd, WriteMifare, WriteTemplate, WriteUserGroup,
+        WriteUserZones, WriteVerifyRule, upload_hash,
     },
-    wire::Encoding,
+    wire::{Encoding, cut_at_nul},
 };
 
 use super::{device::Conversation, world::World};
@@ -23,6 +25,14 @@ use super::{device::Conversation, world::World};
 pub struct Extras {
     /// Fingerprint templates, by internal number and finger.
     pub templates: BTreeMap<(u16, u8), Template>,
+    /// Faces, of whomever.
+    pub faces: Vec<Face>,
+    /// Photos, by file name.
+    pub photos: BTreeMap<String, Bytes>,
+    /// The image of the finger that lies on the sensor.
+    pub image: Bytes,
+    /// What was written on the card that lies on the reader.
+    pub card: Option<WriteMifare>,
     /// The operation log.
     pub operations: Vec<Operation>,
     /// Short messages, by number.
@@ -49,6 +59,29 @@ pub struct Extras {
     pub played: Vec<u32>,
 }
 
+impl Extras {
+    fn clear_access(&mut self) {
+        self.time_zones.clear();
+        self.groups.clear();
+        self.combinations.clear();
+        self.user_zones.clear();
+        self.rules.clear();
+    }
+
+    /// The faces of one user, one block behind the other; `None` if there are none.
+    pub(super) fn faces_of(&self, uid: u16) -> Option<Bytes> {
+        let of_user = self.faces.iter().filter(|face| face.uid == uid);
+        let blocks: Vec<_> = of_user.map(|face| &face.block[..]).collect();
+        (!blocks.is_empty()).then(|| blocks.concat().into())
+    }
+
+    /// A photo by the payload that asks for it.
+    pub(super) fn photo(&self, payload: &[u8]) -> Option<Bytes> {
+        let name = std::str::from_utf8(cut_at_nul(payload)).ok()?;
+        self.photos.get(name).cloned()
+    }
+}
+
 /// The answer to a command about one of these things; `None` if it is about none of them.
 pub(super) fn answer(
     world: &mut World,
@@ -73,6 +106,34 @@ pub(super) fn answer(
             out.extend_from_slice(&upload_hash(buffer).to_le_bytes());
         }),
         Code::TMP_WRITE => store(world, client, payload),
+        Code::USERTEMP_WRQ => {
+            let template = WriteTemplate::parse(&Bytes::copy_from_slice(payload)).ok();
+            template.map(|WriteTemplate(template)| {
+                let slot = (template.uid, template.finger);
+                world.extras.templates.insert(slot, template);
+            })
+        }
+        Code::TEST_TEMP => {
+            let mut templates = world.extras.templates.values();
+            let uid = templates
+                .find(|template| template.data == payload)
+                .map(|template| template.uid);
+            let mut users = world.users.iter();
+            let user = users.find(|user| Some(user.uid) == uid);
+            user.map(|user| out.extend_from_slice(user.user_id.as_bytes()))
+        }
+        Code::WRITE_MIFARE => {
+            let written = WriteMifare::parse(&Bytes::copy_from_slice(payload));
+            written.ok().map(|card| world.extras.card = Some(card))
+        }
+        Code::EMPTY_MIFARE => {
+            world.extras.card = None;
+            Some(())
+        }
+        Code::CLEAR_ACC => {
+            world.extras.clear_access();
+            Some(())
+        }
         Code::SAVE_USERTEMPS => store_all(world, client),
         Code::DELETE_USERTEMP => Finger::parse(payload)
             .ok()

@@ -355,7 +355,7 @@ impl Plan {
     fn whole(&mut self, data: Bytes, trouble: Option<Error>) {
         self.log_bytes += data.len() as u64;
         let size = data.len();
-        let (log, trouble) = match self.read_whole(data, trouble) {
+        let (log, trouble) = match self.read_whole(&data, trouble) {
             Ok(read) => read,
             Err(error) => return self.over(Err(error)),
         };
@@ -368,7 +368,7 @@ impl Plan {
 
     fn read_whole(
         &self,
-        data: Bytes,
+        data: &Bytes,
         trouble: Option<Error>,
     ) -> Result<(AttendanceLog, Option<Error>), Error> {
         let hint = LogHint {
@@ -382,7 +382,7 @@ impl Plan {
                 Err(error) => error.into(),
             },
         };
-        match AttendanceLog::salvage(&data, hint) {
+        match AttendanceLog::salvage(data, hint) {
             Some(log) if self.is_believable(&log) => Ok((self.in_known_order(log), Some(error))),
             _ => Err(error),
         }

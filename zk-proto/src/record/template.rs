@@ -64,16 +64,36 @@ impl Template {
         Ok(templates)
     }
 
+    /// Reads one entry as it stands in a data set.
+    pub(crate) fn parse_entry(bytes: &Bytes) -> Result<Self, DecodeError> {
+        match entry(bytes) {
+            Some((template, _)) => Ok(template),
+            None => Err(DecodeError::TooShort {
+                what: "template",
+                expected: bytes
+                    .first_chunk()
+                    .map_or(0, |size| usize::from(u16::from_le_bytes(*size)))
+                    .max(HEAD + 1),
+                found: bytes.len(),
+            }),
+        }
+    }
+
+    /// Appends one entry as it stands in a data set.
+    pub(crate) fn encode_entry(&self, out: &mut BytesMut) {
+        let size = HEAD + self.data.len();
+        out.put_u16_le(u16::try_from(size).unwrap_or(u16::MAX));
+        out.put_u16_le(self.uid);
+        out.put_u8(self.finger);
+        out.put_u8(self.flag.0);
+        out.put_slice(&self.data);
+    }
+
     /// Writes the data set a terminal would send.
     pub fn encode_all<'a>(templates: impl IntoIterator<Item = &'a Self>, out: &mut BytesMut) {
         let mut body = BytesMut::new();
         for template in templates {
-            let size = HEAD + template.data.len();
-            body.put_u16_le(u16::try_from(size).unwrap_or(u16::MAX));
-            body.put_u16_le(template.uid);
-            body.put_u8(template.finger);
-            body.put_u8(template.flag.0);
-            body.put_slice(&template.data);
+            template.encode_entry(&mut body);
         }
         out.put_u32_le(u32::try_from(body.len()).unwrap_or(u32::MAX));
         out.put_slice(&body);
@@ -139,6 +159,24 @@ impl Face {
         let blocks =
             (0..count).map(|index| data.slice(index * Self::WIDTH..(index + 1) * Self::WIDTH));
         Ok(blocks.filter_map(|block| Self::parse(&block)).collect())
+    }
+
+    /// A block that holds these bytes behind its head of six; of more than 2570 the first are taken.
+    pub fn new(uid: u16, number: u16, template: &[u8]) -> Self {
+        let mut block = BytesMut::with_capacity(Self::WIDTH);
+        let length = u16::try_from(template.len()).unwrap_or(u16::MAX);
+        block.put_u16_le(length);
+        block.put_u16_le(uid);
+        block.put_u16_le(number.wrapping_add(256));
+        block.put_slice(template);
+        block.resize(Self::WIDTH, 0);
+        let block = block.freeze();
+        Self {
+            uid,
+            number,
+            length,
+            block,
+        }
     }
 
     fn parse(block: &Bytes) -> Option<Self> {

@@ -95,7 +95,10 @@ impl UserLayout {
 }
 
 /// One user. Passwords are passed over when a record is read and never kept.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+///
+/// The default is nobody yet, in the usual group: people in no group are refused at the door of many
+/// terminals ("invalid time period").
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct User {
     /// Internal number, the slot the record lies in.
     pub uid: u16,
@@ -109,6 +112,19 @@ pub struct User {
     pub card: u32,
     /// Access group; 1 is the usual one.
     pub group: u8,
+}
+
+impl Default for User {
+    fn default() -> Self {
+        Self {
+            uid: 0,
+            user_id: UserId::default(),
+            name: Name::default(),
+            privilege: Privilege::USER,
+            card: 0,
+            group: USUAL_GROUP,
+        }
+    }
 }
 
 impl User {

@@ -39,12 +39,27 @@ impl DataSet {
         argument: 2,
         extra: 0,
     };
+    /// The short messages. That they are served is likely, not confirmed; their shape as a set is not
+    /// known.
+    pub const MESSAGES: Self = Self::direct(6);
+    /// Which user sees which message; known as little as [`MESSAGES`](Self::MESSAGES).
+    pub const LINKS: Self = Self::direct(7);
+    /// The table of work codes; known as little as [`MESSAGES`](Self::MESSAGES).
+    pub const WORK_CODES: Self = Self::direct(8);
     /// The operation log.
     pub const OPERATIONS: Self = Self {
         command: Code::OPLOG_RRQ,
         argument: 0,
         extra: 0,
     };
+
+    const fn direct(selector: u32) -> Self {
+        Self {
+            command: Code::DB_RRQ,
+            argument: selector,
+            extra: 0,
+        }
+    }
 
     /// Appends the eleven bytes of the request.
     pub fn encode(self, out: &mut BytesMut) {

@@ -25,14 +25,8 @@ plain! {
     Wake = RESUME;
     /// Clears the screen.
     ClearLcd = CLEAR_LCD, repeatable;
-    /// Makes every user a normal user.
-    ClearAdmins = CLEAR_ADMIN;
-    /// Resets the access settings.
-    ClearAccess = CLEAR_ACC;
     /// Stops a verification or an enrolment.
     CancelCapture = CANCELCAPTURE, repeatable;
-    /// Empties the Mifare card that lies on the reader. Untested.
-    EmptyMifare = EMPTY_MIFARE;
 }
 
 /// Locks keypad and sensor: people see "Working…".
@@ -82,34 +76,39 @@ impl Confirmed {
     }
 }
 
-/// Clears the attendance log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClearAttendance(pub Confirmed);
+/// Requests that clear something, and have no payload.
+macro_rules! clearing {
+    ($($(#[$doc:meta])* $name:ident = $code:ident;)*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+            pub struct $name(pub Confirmed);
 
-impl Request for ClearAttendance {
-    type Reply = ();
-    const CODE: Code = Code::CLEAR_ATTLOG;
+            impl Request for $name {
+                type Reply = ();
+                const CODE: Code = Code::$code;
 
-    fn encode(&self, _: &mut BytesMut) {}
+                fn encode(&self, _: &mut BytesMut) {}
 
-    fn decode(&self, _: Answer) -> Result<(), DecodeError> {
-        Ok(())
-    }
+                fn decode(&self, _: Answer) -> Result<(), DecodeError> {
+                    Ok(())
+                }
+            }
+        )*
+    };
 }
 
-/// Clears the operation log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClearOperations(pub Confirmed);
-
-impl Request for ClearOperations {
-    type Reply = ();
-    const CODE: Code = Code::CLEAR_OPLOG;
-
-    fn encode(&self, _: &mut BytesMut) {}
-
-    fn decode(&self, _: Answer) -> Result<(), DecodeError> {
-        Ok(())
-    }
+clearing! {
+    /// Clears the attendance log.
+    ClearAttendance = CLEAR_ATTLOG;
+    /// Clears the operation log.
+    ClearOperations = CLEAR_OPLOG;
+    /// Makes every user a normal user.
+    ClearAdmins = CLEAR_ADMIN;
+    /// Resets the access settings.
+    ClearAccess = CLEAR_ACC;
+    /// Empties the Mifare card that lies on the reader. Untested on hardware.
+    EmptyMifare = EMPTY_MIFARE;
 }
 
 /// A kind of data to clear. There is no way back.
@@ -358,6 +357,34 @@ impl Request for PlayVoice {
 
     fn encode(&self, out: &mut BytesMut) {
         out.put_u32_le(self.index);
+    }
+
+    fn decode(&self, _: Answer) -> Result<(), DecodeError> {
+        Ok(())
+    }
+}
+
+/// Changes the speed of a serial link, on old firmware.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChangeSpeed {
+    /// Whether to use the faster of the two speeds.
+    pub fast: bool,
+}
+
+impl ChangeSpeed {
+    /// Reads the payload at the terminal: one byte, or four.
+    pub fn parse(payload: &[u8]) -> Self {
+        let fast = payload.first().is_some_and(|speed| *speed != 0);
+        Self { fast }
+    }
+}
+
+impl Request for ChangeSpeed {
+    type Reply = ();
+    const CODE: Code = Code::CHANGE_SPEED;
+
+    fn encode(&self, out: &mut BytesMut) {
+        out.put_u32_le(self.fast.into());
     }
 
     fn decode(&self, _: Answer) -> Result<(), DecodeError> {

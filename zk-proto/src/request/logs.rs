@@ -76,6 +76,29 @@ impl Request for ReadUsersDirect {
     }
 }
 
+/// Reads a data set without preparing a buffer, as black-and-white firmware serves it; its total comes
+/// first. On colour-screen terminals the answer may be uninitialised memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadDirect {
+    /// Which: 1 attendance, 2 templates, 4 operations, 5 users, 6 messages, 7 their links, 8 work codes.
+    pub selector: u8,
+}
+
+impl Request for ReadDirect {
+    type Reply = Bytes;
+    const CODE: Code = Code::DB_RRQ;
+    const EXCHANGE: Exchange = Exchange::Transfer;
+    const REPEATABLE: bool = true;
+
+    fn encode(&self, out: &mut BytesMut) {
+        out.put_u8(self.selector);
+    }
+
+    fn decode(&self, answer: Answer) -> Result<Bytes, DecodeError> {
+        Ok(answer.payload)
+    }
+}
+
 /// Reads a part of the attendance log by time. Newer firmware serves it; the rest refuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReadAttendanceBetween {

@@ -124,6 +124,157 @@ impl Request for ReadTemplateBare {
     }
 }
 
+/// Writes one template in one packet, as old firmware takes it; colour-screen terminals want an upload
+/// ([`PrepareUpload`]).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WriteTemplate(pub Template);
+
+impl WriteTemplate {
+    /// Reads the payload at the terminal.
+    pub fn parse(payload: &Bytes) -> Result<Self, DecodeError> {
+        Template::parse_entry(payload).map(Self)
+    }
+}
+
+impl Request for WriteTemplate {
+    type Reply = ();
+    const CODE: Code = Code::USERTEMP_WRQ;
+
+    fn encode(&self, out: &mut BytesMut) {
+        self.0.encode_entry(out);
+    }
+
+    fn decode(&self, _: Answer) -> Result<(), DecodeError> {
+        Ok(())
+    }
+}
+
+/// Asks whose finger a template is of, on old firmware. Somebody unknown is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IdentifyTemplate<'a>(pub &'a [u8]);
+
+impl Request for IdentifyTemplate<'_> {
+    type Reply = UserId;
+    const CODE: Code = Code::TEST_TEMP;
+    const REPEATABLE: bool = true;
+
+    fn encode(&self, out: &mut BytesMut) {
+        out.put_slice(self.0);
+    }
+
+    fn decode(&self, answer: Answer) -> Result<UserId, DecodeError> {
+        Ok(UserId::from_field(&answer.payload))
+    }
+}
+
+/// Takes the image of the finger on the sensor, on old firmware. Untested on hardware: what comes is
+/// handed out as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CaptureFinger {
+    /// Dots per inch, usually 500.
+    pub resolution: u32,
+    /// Width of the image in pixels.
+    pub width: u32,
+    /// Height of the image in pixels.
+    pub height: u32,
+}
+
+impl CaptureFinger {
+    /// Reads the payload at the terminal.
+    pub fn parse(payload: &[u8]) -> Result<Self, DecodeError> {
+        let bytes: [u8; 12] = head("CMD_CAPTUREFINGER", payload)?;
+        let (words, _) = bytes.as_chunks();
+        let word = |index: usize| words.get(index).copied().map_or(0, u32::from_le_bytes);
+        Ok(Self {
+            resolution: word(0),
+            width: word(1),
+            height: word(2),
+        })
+    }
+}
+
+impl Request for CaptureFinger {
+    type Reply = Bytes;
+    const CODE: Code = Code::CAPTUREFINGER;
+    const EXCHANGE: Exchange = Exchange::Transfer;
+    const REPEATABLE: bool = true;
+
+    fn encode(&self, out: &mut BytesMut) {
+        out.put_u32_le(self.resolution);
+        out.put_u32_le(self.width);
+        out.put_u32_le(self.height);
+    }
+
+    fn decode(&self, answer: Answer) -> Result<Bytes, DecodeError> {
+        Ok(answer.payload)
+    }
+}
+
+/// Writes a user and up to four templates on the Mifare card that lies on the reader. Untested on
+/// hardware.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WriteMifare {
+    /// The user id, a number.
+    pub user_id: u32,
+    /// Fingers and their templates; of more than four the first four are written.
+    pub templates: Vec<(u8, Bytes)>,
+}
+
+impl WriteMifare {
+    /// Templates on a card.
+    pub const MOST: usize = 4;
+
+    /// Reads the payload at the terminal.
+    pub fn parse(payload: &Bytes) -> Result<Self, DecodeError> {
+        const HEAD: usize = 4 + 3 * WriteMifare::MOST;
+        let head: [u8; HEAD] = head("CMD_WRITE_MIFARE", payload)?;
+        let [u0, u1, u2, u3, table @ ..] = head;
+        let (rows, _) = table.as_chunks::<3>();
+        let mut rest = payload.slice(HEAD..);
+        let mut templates = Vec::new();
+        for [l0, l1, finger] in rows {
+            let size = usize::from(u16::from_le_bytes([*l0, *l1]));
+            if size > rest.len() {
+                return Err(DecodeError::TooShort {
+                    what: "templates for a Mifare card",
+                    expected: size,
+                    found: rest.len(),
+                });
+            }
+            let template = rest.split_to(size);
+            if size > 0 {
+                templates.push((*finger, template));
+            }
+        }
+        Ok(Self {
+            user_id: u32::from_le_bytes([u0, u1, u2, u3]),
+            templates,
+        })
+    }
+}
+
+impl Request for WriteMifare {
+    type Reply = ();
+    const CODE: Code = Code::WRITE_MIFARE;
+
+    fn encode(&self, out: &mut BytesMut) {
+        out.put_u32_le(self.user_id);
+        for slot in 0..Self::MOST {
+            let template = self.templates.get(slot);
+            let (finger, size) = template.map_or((0, 0), |(finger, data)| (*finger, data.len()));
+            out.put_u16_le(u16::try_from(size).unwrap_or(u16::MAX));
+            out.put_u8(finger);
+        }
+        for (_, data) in self.templates.iter().take(Self::MOST) {
+            out.put_slice(data);
+        }
+    }
+
+    fn decode(&self, _: Answer) -> Result<(), DecodeError> {
+        Ok(())
+    }
+}
+
 /// Deletes one template by internal number. For finger 0, sources disagree whether this deletes
 /// one template or all of the user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

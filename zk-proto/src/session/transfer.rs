@@ -187,7 +187,7 @@ impl Inbound {
         if let [(first, _), .., (last, start)] | [(first @ last, start)] = self.order[..] {
             let same = number == last && self.data.get(start..) == Some(payload);
             let counts = || {
-                let mut numbers = self.order.iter().map(|(number, _)| number);
+                let numbers = self.order.iter().map(|(number, _)| number);
                 first == 0 && last > 0 && numbers.is_sorted_by(|a, b| a < b)
             };
             if same && (room.is_err() || counts()) {

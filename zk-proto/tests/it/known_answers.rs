@@ -334,7 +334,7 @@ fn other_request(expected: &Json, packet: &Packet<'_>, id: &str) -> bool {
             assert_eq!(WriteVerifyRule::parse(payload), Ok(request), "{id}");
             encodes(&request, packet, id);
         }
-        Code::CLEAR_ADMIN => encodes(&ClearAdmins, packet, id),
+        Code::CLEAR_ADMIN => encodes(&ClearAdmins(confirmed), packet, id),
         Code::CLEAR_ATTLOG => encodes(&ClearAttendance(confirmed), packet, id),
         Code::CLEAR_OPLOG => encodes(&ClearOperations(confirmed), packet, id),
         Code::CLEAR_DATA => {

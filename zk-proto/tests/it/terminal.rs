@@ -12,9 +12,9 @@ use zk_proto::{
         TemplateFlag, TimeZone, Told, UserLayout, UserRecord, UserZones, VerifyRule,
     },
     request::{
-        BulkUpload, ClearAdmins, Clearable, Confirmed, DataSet, DeleteMessage, DeleteTemplateOf,
-        DeviceState, DoorState, Finger, LinkMessage, ReadCombination, ReadGroup, ReadMessage,
-        ReadPinWidth, ReadTimeZone, ReadUserGroup, ReadUserZones, ReadVerifyRule, UnlinkMessage,
+        BulkUpload, Clearable, Confirmed, DataSet, DeleteMessage, DeleteTemplateOf, DeviceState,
+        DoorState, Finger, LinkMessage, ReadCombination, ReadGroup, ReadMessage, ReadPinWidth,
+        ReadTimeZone, ReadUserGroup, ReadUserZones, ReadVerifyRule, UnlinkMessage,
         WriteCombination, WriteGroup, WriteMessage, WriteTimeZone, WriteUserGroup, WriteUserZones,
         WriteVerifyRule,
     },
@@ -472,7 +472,7 @@ async fn access_settings_are_written_and_read_back() {
     let rule = VerifyRule(0x8d);
     terminal.write(WriteVerifyRule { uid, rule }).await.unwrap();
     assert_eq!(terminal.call(ReadVerifyRule { uid }).await.unwrap(), rule);
-    terminal.write(ClearAdmins).await.unwrap();
+    terminal.clear_admins(CONFIRMED).await.unwrap();
     let held = device.snapshot().users;
     assert!(held.iter().all(|user| user.privilege == Privilege::USER));
 }
