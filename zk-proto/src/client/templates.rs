@@ -51,13 +51,15 @@ impl Client {
         };
         self.delete_template(slot).await?;
         self.upload(&template.data).await?;
-        self.call(StoreTemplate {
+        let store = StoreTemplate {
             slot,
             flag: template.flag,
             size: u16::try_from(template.data.len()).unwrap_or(u16::MAX),
-        })
-        .await?;
-        self.call(FreeBuffer).await?;
+        };
+        let stored = self.call(store).await;
+        let freed = self.call(FreeBuffer).await;
+        stored?;
+        freed?;
         self.call(RefreshData).await
     }
 

@@ -138,8 +138,8 @@ impl Plan {
             (State::Counting, reply) => self.counted(reply),
             (State::Preparing, reply) => self.prepared(reply),
             (State::Tail(slice), Reply::Data(data)) => self.tail(slice, data, None),
-            (State::Whole, Reply::Data(data)) => self.whole_in_chunks(data),
-            (State::AtOnce | State::Direct, Reply::Data(data)) => self.whole(data, None),
+            (State::Whole, Reply::Data(data)) => self.whole_in_chunks(&data),
+            (State::AtOnce | State::Direct, Reply::Data(data)) => self.whole(&data, None),
             (State::Tail(_), Reply::Failed(error)) if no_slices(&error) => {
                 self.no_slices(Warning::SlicesRefused);
                 self.state = State::Whole;
@@ -157,7 +157,7 @@ impl Plan {
             },
             (State::Whole | State::AtOnce | State::Direct, Reply::Failed(error)) => {
                 match error.partial().cloned() {
-                    Some(data) => self.whole(data, Some(error)),
+                    Some(data) => self.whole(&data, Some(error)),
                     None => self.over(Err(error)),
                 }
             }
@@ -237,7 +237,7 @@ impl Plan {
         match reply {
             Reply::Prepared(Prepared {
                 inline: Some(data), ..
-            }) => self.whole(data, None),
+            }) => self.whole(&data, None),
             Reply::Prepared(Prepared { size, .. }) => {
                 self.prepared = true;
                 self.size = size;
@@ -248,7 +248,7 @@ impl Plan {
                 };
             }
             Reply::Failed(error) if is_empty(&error, &self.counters) => {
-                self.whole(Bytes::new(), None);
+                self.whole(&Bytes::new(), None);
             }
             Reply::Failed(error) if is_unsupported(&error) => {
                 if self.slices {
@@ -336,7 +336,7 @@ impl Plan {
         self.settle();
     }
 
-    fn whole_in_chunks(&mut self, data: Bytes) {
+    fn whole_in_chunks(&mut self, data: &Bytes) {
         if let Some((slice, seen)) = self.doubtful.take() {
             let start = slice.offset as usize;
             let same = data.get(start..start.saturating_add(seen.len())) == Some(&seen[..]);
@@ -352,10 +352,10 @@ impl Plan {
     }
 
     /// The whole log, or as much of it as came.
-    fn whole(&mut self, data: Bytes, trouble: Option<Error>) {
+    fn whole(&mut self, data: &Bytes, trouble: Option<Error>) {
         self.log_bytes += data.len() as u64;
         let size = data.len();
-        let (log, trouble) = match self.read_whole(&data, trouble) {
+        let (log, trouble) = match self.read_whole(data, trouble) {
             Ok(read) => read,
             Err(error) => return self.over(Err(error)),
         };

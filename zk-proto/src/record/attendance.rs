@@ -174,8 +174,8 @@ impl AttendanceLog {
         Some(log)
     }
 
-    /// Whether the records look like records of their layout. Of a layout that was only assumed this
-    /// says whether to believe it.
+    /// Whether the last records look like records of their layout. Where layout and end of the log were
+    /// only assumed, this says whether to believe it.
     pub(crate) fn resembles_a_log(&self) -> bool {
         resemble(&self.records, self.layout)
     }

@@ -236,9 +236,10 @@ pub(super) fn detect(records: &Bytes, size: usize, count: Option<u32>) -> Option
     cut.map(|(_, layout)| layout)
 }
 
-/// Whether these look like records of this layout at all, damaged ones among them.
+/// Whether each of the last of these looks like a record of this layout, if a damaged one.
 pub(super) fn resemble(records: &Bytes, layout: Layout) -> bool {
-    records.is_empty() || score(records, layout) >= PASS_COUNTED
+    let mut last = records.chunks_exact(layout.width()).rev().take(SAMPLE);
+    last.all(|raw| plausibility(&AttendanceRef::new(raw, layout), true) >= PASS_COUNTED)
 }
 
 /// How well the first and last records look like records, 0 to 100.

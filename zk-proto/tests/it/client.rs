@@ -9,6 +9,7 @@ use chrono::NaiveDate;
 use zk_proto::{
     Client, Code, CommKey, Connect, Encoding, Error, Misuse,
     mock::{Clock, Fault, MockDevice, generate},
+    poll::{PollCursor, PollOptions},
     record::{Attendance, AttendanceLog, EventCode, Layout, PunchState, User, VerifyMode},
     request::{Raw, Request},
     wire::{PackedTime, Transport},
@@ -307,6 +308,91 @@ async fn a_cancelled_call_poisons_a_tcp_connection_and_not_a_udp_one() {
         .unwrap_err();
     assert_eq!(terminal.attendance().await.unwrap().len(), 1000);
     assert!(terminal.stats().stale_replies > 0);
+}
+
+/// Reads with the keypad locked are dropped while this command's answer is waited for.
+async fn drop_a_read(options: Connect, waiting_for: Code) {
+    let device = MockDevice::builder()
+        .generate(9, 5, 1000)
+        .start()
+        .await
+        .unwrap();
+    let late = Fault::delay(Duration::from_millis(150)).on(waiting_for);
+    device.fault(late.times(2));
+    let options = options.disable_while_reading(true).timeout(PATIENCE);
+    let transport = Client::connect(device.addr(), options.clone())
+        .await
+        .unwrap()
+        .transport();
+    for polling in [false, true] {
+        let mut terminal = Client::connect(device.addr(), options.clone())
+            .await
+            .unwrap();
+        let asked = device.requests().len();
+        let read = async {
+            if polling {
+                let (cursor, usual) = (PollCursor::new(), PollOptions::new());
+                drop(terminal.poll(&cursor, usual).await);
+            } else {
+                drop(terminal.attendance().await);
+            }
+        };
+        let waits = wait_for(|| {
+            let requests = device.requests();
+            let asked = &requests[asked..];
+            asked.iter().any(|request| request.code == waiting_for)
+        });
+        tokio::select! {
+            () = read => panic!("answered at once"),
+            () = waits => {}
+        }
+        // The client still lives, and nobody has asked it for anything.
+        let asked_to_unlock = || {
+            let requests = device.requests();
+            let asked = &requests[asked..];
+            asked
+                .iter()
+                .any(|request| request.code == Code::ENABLEDEVICE)
+        };
+        wait_for(asked_to_unlock).await;
+        wait_for(|| !device.snapshot().disabled).await;
+        match (terminal.time().await, transport) {
+            (Ok(_), Transport::Udp) | (Err(Error::Misuse(Misuse::Poisoned)), Transport::Tcp) => {}
+            other => panic!("{other:?}"),
+        }
+        drop(terminal);
+        wait_for(|| {
+            let last = device.requests().pop().unwrap();
+            last.code == Code::EXIT
+        })
+        .await;
+        if waiting_for != Code::DISABLEDEVICE {
+            device.assert_asked([waiting_for, Code::FREE_DATA, Code::EXIT]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_read_that_is_dropped_unlocks_the_keypad_at_once_and_says_goodbye_at_last() {
+    for waiting_for in [Code::DISABLEDEVICE, Code::PREPARE_BUFFER, Code::READ_BUFFER] {
+        drop_a_read(Connect::tcp(), waiting_for).await;
+        drop_a_read(Connect::udp(), waiting_for).await;
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_frees_what_it_holds() {
+    let device = MockDevice::builder()
+        .generate(9, 5, 1000)
+        .start()
+        .await
+        .unwrap();
+    let mut terminal = Client::connect(device.addr(), usual()).await.unwrap();
+    terminal.prepare_attendance().await.unwrap();
+    terminal.read_prepared(0, 44).await.unwrap();
+    device.fault(Fault::reject(Code::FREE_DATA, Code::ACK_ERROR));
+    terminal.disconnect().await.unwrap();
+    device.assert_asked([Code::READ_BUFFER, Code::FREE_DATA, Code::EXIT]);
 }
 
 #[tokio::test]

@@ -271,7 +271,7 @@ async fn a_strict_terminal_does_not_answer_a_wrong_checksum() {
 }
 
 #[tokio::test]
-async fn impossible_dates_are_told_and_lose_nothing() {
+async fn q52_impossible_dates_are_told_and_lose_nothing() {
     let record = |user_id: &str, time| Attendance {
         uid: 1,
         user_id: user_id.into(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 use zk_proto::{
-    Client, Code, Connect, Error,
+    Client, Code, Connect, Error, Protocol,
     mock::{Builder, Fault, MockDevice, generate},
     poll::{Ask, Mode, Plan, PollCursor, PollOptions, PollResult, Reply, Warning},
     record::{Attendance, AttendanceLog, Counters, Layout},
@@ -423,6 +423,123 @@ async fn what_came_before_a_failure_is_kept_and_the_next_poll_goes_on() {
 }
 
 #[tokio::test]
+async fn a_part_that_ends_before_the_cursor_says_nothing_about_the_log() {
+    let (device, cursor, later) = read_terminal(3000, 10, |builder| builder).await;
+    device.fault(Fault::refuse_slices());
+    device.punch(later[0]);
+    let whole = poll(&device, &cursor, USUAL).await;
+    assert!(!whole.cursor.slices);
+    // This terminal is read whole, and the connection breaks long before the place that is known.
+    device.punch(later[1]);
+    device.fault(Fault::drop_after(60_000).times(1));
+    let result = poll(&device, &whole.cursor, USUAL).await;
+    assert_eq!(result.trouble.as_ref().unwrap().kind(), "incomplete");
+    assert!(result.log.len() > 1000 && news(&result).is_empty());
+    assert_eq!(
+        (&result.cursor, &result.warnings[..]),
+        (&whole.cursor, &[][..])
+    );
+    let result = poll(&device, &result.cursor, USUAL).await;
+    assert_eq!(
+        (news(&result), result.cursor.generation),
+        (later[1..2].to_vec(), 1)
+    );
+    // Bytes that are missing at the end are no sign of a cleared log either.
+    device.fault(Fault::truncate_log(45).times(1));
+    let truncated = poll(&device, &result.cursor, USUAL.compare(true)).await;
+    assert_eq!(truncated.trouble.as_ref().unwrap().kind(), "truncated");
+    assert_eq!(
+        (&truncated.cursor, truncated.warnings.len()),
+        (&result.cursor, 0)
+    );
+
+    // A size that is smaller is one, even if not all of it comes.
+    let other = generate(8, 50, 2500).1;
+    device.set_records(other.clone());
+    device.fault(Fault::drop_after(60_000).times(1));
+    let result = poll(&device, &result.cursor, USUAL).await;
+    assert!(result.trouble.is_some());
+    assert!(matches!(result.warnings[..], [Warning::LogShrank { .. }]));
+    assert_eq!(news(&result), other[..result.log.len()]);
+    assert_eq!(result.cursor.generation, 2);
+}
+
+#[test]
+fn bytes_behind_the_log_are_no_records() {
+    let records = generate(4, 20, 60).1;
+    let padded = |records: &[Attendance]| {
+        let mut shelf = shelf(records);
+        shelf.data = [&shelf.data[..], &[0; 200]].concat().into();
+        shelf
+    };
+    // Known from a time when there were none.
+    let first = shelf(&records[..50])
+        .run(Plan::new(&PollCursor::new(), USUAL))
+        .unwrap();
+    let plan = Plan::new(&first.cursor, USUAL.compare(true));
+    let second = padded(&records).run(plan).unwrap();
+    assert_eq!(news(&second), records[50..]);
+    assert_eq!((second.mode, second.cursor.records), (Mode::Full, 60));
+    assert_eq!(
+        (&second.warnings[..], second.cursor.slices),
+        (&[Warning::SizeMisstated][..], false)
+    );
+    // Known from the beginning: no slice is asked for, so nothing is taken for a record.
+    let first = padded(&records[..50])
+        .run(Plan::new(&PollCursor::new(), USUAL))
+        .unwrap();
+    assert_eq!((first.log.len(), first.cursor.slices), (50, false));
+    let plan = Plan::new(&first.cursor, USUAL.compare(true));
+    let second = padded(&records[..50]).run(plan).unwrap();
+    assert_eq!((news(&second), second.cursor), (vec![], first.cursor));
+}
+
+#[test]
+fn a_size_without_bounds_is_refused_and_freed() {
+    let too_large = Protocol::DataSetTooLarge {
+        announced: u32::MAX,
+        limit: 1,
+    };
+    let mut shelf = shelf(&generate(4, 20, 60).1);
+    let size = u32::MAX;
+    let prepared = Reply::Prepared(Prepared { size, inline: None });
+    let refused = Reply::Failed(too_large.into());
+    shelf.wrong = vec![None, Some(prepared), Some(refused)];
+    let mut asked = Vec::new();
+    let error = shelf.run_and_note(Plan::new(&PollCursor::new(), USUAL), &mut asked);
+    assert_eq!(error.unwrap_err().kind(), "data_set_too_large");
+    assert_eq!(asked.last(), Some(&Ask::Free));
+}
+
+#[tokio::test]
+async fn an_empty_log_behind_a_header_of_twelve_is_empty() {
+    let device = MockDevice::builder()
+        .profile(zk_proto::mock::Profile::Ak3750)
+        .start()
+        .await
+        .unwrap();
+    let first = poll(&device, &PollCursor::new(), USUAL).await;
+    assert_eq!((first.log.len(), first.trouble.is_none()), (0, true));
+    assert!(
+        connected(&device)
+            .await
+            .attendance()
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    let records = generate(4, 20, 30).1;
+    for record in &records {
+        device.punch(*record);
+    }
+    let second = poll(&device, &first.cursor, USUAL).await;
+    assert_eq!(
+        (second.new_records().count(), second.cursor.header),
+        (30, 12)
+    );
+}
+
+#[tokio::test]
 async fn a_truncated_log_is_kept_as_far_as_it_goes() {
     let (device, _, _) = read_terminal(3000, 0, |builder| builder).await;
     device.fault(Fault::truncate_log(45));
@@ -481,9 +598,16 @@ struct Shelf {
 }
 
 impl Shelf {
-    fn run(mut self, mut plan: Plan) -> Result<PollResult, Error> {
+    fn run(self, plan: Plan) -> Result<PollResult, Error> {
+        self.run_and_note(plan, &mut Vec::new())
+    }
+
+    fn run_and_note(mut self, mut plan: Plan, asked: &mut Vec<Ask>) -> Result<PollResult, Error> {
         for turn in 0.. {
             assert!(turn < 20, "a plan without end: {plan:?}");
+            if plan.ask() != Ask::Nothing {
+                asked.push(plan.ask());
+            }
             let cut = |offset: u32, len: u32| {
                 let start = (offset as usize).min(self.data.len());
                 let end = (start + len as usize).min(self.data.len());

@@ -1,8 +1,9 @@
 //! What firmware is known to do, row by row: each test makes the terminal do it and shows that the
 //! client survives it or says what is wrong. The numbers are those of the table of quirks that this
-//! project keeps; rows that are tested elsewhere have the number in the name of that test.
+//! project keeps; rows that are tested elsewhere have the number in the name of that test. The last
+//! test says that no row is forgotten, and which have none and why.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -10,13 +11,14 @@ use tokio::{
 };
 use zk_proto::{
     Client, Code, CommKey, Connect, Encoding, Error,
-    mock::{Builder, Fault, MockDevice, Profile, Serve, generate},
+    mock::{Builder, Extras, Fault, MockDevice, Profile, Serve, generate},
+    poll::{PollCursor, PollOptions},
     record::{
-        Attendance, AttendanceLog, Layout, PunchState, TimeZone, User, UserLayout, UserRecord,
-        VerifyMode,
+        Attendance, AttendanceLog, EventMask, Face, Layout, PunchState, TimeZone, User, UserLayout,
+        UserRecord, VerifyMode,
     },
     request::{Clearable, DataSet, Raw, ReadClock, ReadUserZones, Request},
-    wire::{Name, Transport, encode_packet},
+    wire::{Name, PackedTime, Transport, encode_packet},
 };
 
 fn usual() -> Connect {
@@ -471,10 +473,7 @@ async fn q55_q56_q57_q58_q5c_numbers_and_long_ids_are_kept_as_they_are() {
 async fn q66_q68_the_answer_to_a_subscription_is_no_event() {
     let device = holding(3).start().await.unwrap();
     let terminal = connected(&device).await;
-    let mut live = terminal
-        .listen(zk_proto::record::EventMask::ALL)
-        .await
-        .unwrap();
+    let mut live = terminal.listen(EventMask::ALL).await.unwrap();
     let nothing = tokio::time::timeout(Duration::from_millis(50), live.next()).await;
     assert!(nothing.is_err());
 }
@@ -505,13 +504,15 @@ async fn q70_a_refused_user_is_tried_in_the_other_width_where_nothing_is_known()
 }
 
 #[test]
-fn q71_q72_group_and_privilege_stand_in_their_own_bytes() {
+fn q71_q72_q73_group_and_privilege_stand_in_their_own_bytes() {
     let user = User {
         uid: 7,
         user_id: "7".into(),
         group: 3,
         ..User::default()
     };
+    // Whoever does not ask for a group gets the usual one, never none.
+    assert_eq!(User::default().group, 1);
     let record = UserRecord::new(&user, UserLayout::Bytes72);
     assert_eq!(
         (record.as_bytes()[2], &record.as_bytes()[39..48]),
@@ -681,4 +682,164 @@ async fn a_terminal_that_is_busy_with_somebody_else_does_not_hold_the_others() {
     let idle = TcpStream::connect(device.addr()).await.unwrap();
     connected(&device).await.time().await.unwrap();
     drop(idle);
+}
+
+#[tokio::test]
+async fn q03_a_key_can_be_proven_with_another_tick() {
+    let device = holding(0).comm_key(123_456).start().await.unwrap();
+    let mut digests = Vec::new();
+    for tick in [50, 0, 201] {
+        let options = usual().comm_key(CommKey::new(123_456)).tick(tick);
+        Client::connect(device.addr(), options).await.unwrap();
+        let requests = device.requests();
+        let mut proofs = requests.iter().rev();
+        let proof = proofs.find(|request| request.code == Code::AUTH).unwrap();
+        assert_eq!(proof.payload[2], tick);
+        digests.push(proof.payload.clone());
+    }
+    digests.dedup();
+    assert_eq!(digests.len(), 3);
+    // A key that is refused all the same is named as the cause.
+    let options = usual().comm_key(CommKey::new(1)).tick(0);
+    let error = Client::connect(device.addr(), options).await.unwrap_err();
+    assert_eq!(error.kind(), "wrong_comm_key");
+}
+
+#[test]
+fn q5b_the_last_days_of_a_year_stay_in_it() {
+    for year in 2000..2100 {
+        for day in 1..=31 {
+            let date = chrono::NaiveDate::from_ymd_opt(year, 12, day).unwrap();
+            let time = date.and_hms_opt(23, 59, 59).unwrap();
+            let packed = PackedTime::from_civil(time).unwrap();
+            assert_eq!(packed.to_civil(), Ok(time));
+            assert_eq!(i32::from(packed.fields().year), year);
+        }
+    }
+}
+
+#[tokio::test]
+async fn q60_what_no_event_told_is_found_in_the_log() {
+    let device = holding(100).start().await.unwrap();
+    let mut terminal = connected(&device).await;
+    let before = terminal
+        .poll(&PollCursor::new(), PollOptions::new())
+        .await
+        .unwrap();
+    let mut live = terminal.listen(EventMask::ATTENDANCE).await.unwrap();
+    // Another program is told instead of us.
+    let mut records = device.snapshot().records;
+    records.push(generate(77, 20, 5).1[4]);
+    device.set_records(records.clone());
+    let nothing = tokio::time::timeout(Duration::from_millis(50), live.next()).await;
+    assert!(nothing.is_err());
+    let after = live.client().poll(&before.cursor, PollOptions::new()).await;
+    let missed: Vec<_> = after
+        .unwrap()
+        .new_records()
+        .map(|record| record.to_record())
+        .collect();
+    assert_eq!(missed, records[100..]);
+}
+
+#[tokio::test]
+async fn q83_faces_are_read_and_there_is_no_way_to_write_one() {
+    let faces = vec![
+        Face::new(7, 0, &[0xab; 1214]),
+        Face::new(9, 0, &[1; 20]),
+        Face::new(7, 1, &[0xcd; 900]),
+    ];
+    let extras = Extras {
+        faces: faces.clone(),
+        ..Extras::default()
+    };
+    let device = holding(0).extras(extras).start().await.unwrap();
+    let mut terminal = connected(&device).await;
+    let read = terminal.faces(7).await.unwrap();
+    assert_eq!(read, [faces[0].clone(), faces[2].clone()]);
+    assert_eq!((read[1].number, read[1].length), (1, 900));
+    assert_eq!(terminal.faces(8).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn q84_a_terminal_without_faces_on_this_port_says_so() {
+    let unknown = Fault::reject(Code::FACE_RRQ, Code::ACK_UNKNOWN);
+    let device = holding(0).fault(unknown).start().await.unwrap();
+    let error = connected(&device).await.faces(7).await.unwrap_err();
+    assert!(
+        error.remedy().contains("does not know the command"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn q93_q94_options_are_stored_without_sense_and_there_may_be_no_zone() {
+    let device = holding(0).start().await.unwrap();
+    let mut terminal = connected(&device).await;
+    assert_eq!(terminal.option("TZAdj").await.unwrap(), None);
+    // That it reads back says nothing, and so nothing is read back.
+    terminal.set_option("NoSuchThing", "1").await.unwrap();
+    device.assert_asked([Code::OPTIONS_WRQ, Code::REFRESHOPTION]);
+    device.assert_asked_times(Code::OPTIONS_RRQ, 1);
+    assert_eq!(device.snapshot().options["NoSuchThing"], "1");
+    // Refused is an error.
+    device.fault(Fault::reject(Code::OPTIONS_WRQ, Code::ACK_ERROR));
+    let error = terminal.set_option("TZAdj", "3").await.unwrap_err();
+    assert_eq!(error.kind(), "rejected");
+}
+
+#[test]
+fn q99_numbers_that_were_made_up_have_no_name() {
+    for number in [400, 401, 1505, 1506, 1507].into_iter().chain(1722..=1739) {
+        assert_eq!(Code(number).name(), None, "{number}");
+    }
+}
+
+/// Every row of the table, as one line for each of its sections.
+const ROWS: [&str; 8] = [
+    "01 02 03 04 05 06 07 08 09 10 11 12 13",
+    "20 21 22 23 24 25 26 27 28 29 30 31 32 33 34 35 36 37 38",
+    "40 41 42 43 44 45 46 47 48",
+    "50 51 52 53 54 55 56 57 58 59 5a 5b 5c",
+    "60 61 62 63 64 65 66 67 68 69 6a",
+    "70 71 72 73 74 75 76 77 78 79 7a 7b 7c 7d 7e",
+    "80 81 82 83 84 85 86",
+    "90 91 92 93 94 95 96 97 98 99 9a 9b 9c",
+];
+
+/// Rows that cannot be seen on the wire, and why.
+const UNSEEN: [(&str, &str); 3] = [
+    ("12", "another library pings first; nothing here does"),
+    (
+        "86",
+        "templates do not tell their version; the caller compares the option",
+    ),
+    (
+        "92",
+        "another library forgets the comm key on some calls; a session proves it once",
+    ),
+];
+
+#[test]
+fn every_row_has_a_test_or_a_reason() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut sources = vec![root.join("src/record/event.rs")];
+    let tests = fs::read_dir(root.join("tests/it")).unwrap();
+    sources.extend(tests.map(|entry| entry.unwrap().path()));
+    let mut tested = BTreeSet::new();
+    for source in sources {
+        let text = fs::read_to_string(&source).unwrap();
+        let names = text.lines().filter_map(|line| line.split_once("fn q"));
+        for (_, name) in names {
+            let rows = name.split('_').map(|part| part.trim_start_matches('q'));
+            let rows = rows.take_while(|row| row.len() == 2 && row.starts_with(char::is_numeric));
+            tested.extend(rows.map(str::to_owned));
+        }
+    }
+    let rows: BTreeSet<_> = ROWS.iter().flat_map(|rows| rows.split(' ')).collect();
+    let tested: BTreeSet<_> = tested.iter().map(String::as_str).collect();
+    let unknown: Vec<_> = tested.difference(&rows).collect();
+    assert!(unknown.is_empty(), "no such rows: {unknown:?}");
+    let untested: BTreeSet<_> = rows.difference(&tested).copied().collect();
+    assert_eq!(untested, UNSEEN.iter().map(|(row, _)| *row).collect());
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use chrono::{NaiveDate, NaiveDateTime};
 use proptest::prelude::*;
 use zk_proto::{
@@ -11,8 +11,8 @@ use zk_proto::{
     record::{AttendanceLog, Template, TemplateFlag},
     request::{
         ClearAttendance, Confirmed, Connect, DeleteUser, Exit, Finger, PrepareBuffer,
-        ReadAttendance, ReadBuffer, ReadClock, ReadCounters, ReadSlice, ReadTemplate, ReadUsers,
-        Request, Unlock,
+        ReadAttendance, ReadBuffer, ReadClock, ReadCounters, ReadPhoto, ReadSlice, ReadTemplate,
+        ReadUsers, Request, Unlock,
     },
     session::{Event, Options, Output},
     wire::{Framer, PackedTime, Transport, encode_packet},
@@ -191,7 +191,7 @@ fn a_whole_conversation_takes_no_time_at_all() {
 }
 
 #[test]
-fn reply_ids_pass_65534_without_a_stop() {
+fn q35_reply_ids_pass_65534_without_a_stop() {
     let mut pair = Pair::connected(Transport::Tcp, terminal(0));
     for _ in 0..65_540 {
         pair.call(ReadCounters).unwrap();
@@ -492,7 +492,7 @@ fn a_clock_that_drifts_is_set_and_goes_on_drifting() {
     let mut client = device.conversation(Transport::Udp);
     let mut device = device;
     let mut told = |code: Code, payload: &[u8], now: NaiveDateTime| {
-        let mut packet = bytes::BytesMut::new();
+        let mut packet = BytesMut::new();
         encode_packet(Transport::Udp, code, 0, 0, payload, &mut packet);
         let answer = device.handle(&mut client, &packet, now).frames.remove(0);
         let bytes = answer.get(8..12).map(|bytes| bytes.try_into().unwrap());
@@ -561,6 +561,89 @@ fn a_template_over_udp_is_whole_or_an_error_too() {
             Err(error) => assert!(error.is_retryable(), "seed {seed}: {error}"),
         }
     }
+}
+
+/// Plays packets of the terminal's, over TCP, to a session that has asked for a photo.
+fn photo_of(packets: &[(Code, u16, &[u8])]) -> Result<Bytes, Error> {
+    let mut pair = Pair::connected(Transport::Tcp, terminal(0));
+    let ticket = pair.session.submit(ReadPhoto { name: "1.jpg" }, pair.now);
+    for (code, number, payload) in packets {
+        let mut frame = BytesMut::new();
+        encode_packet(Transport::Tcp, *code, *number, 1, payload, &mut frame);
+        pair.session.handle_input(&frame, pair.now);
+    }
+    pair.session.handle_closed();
+    loop {
+        match pair.session.poll_output() {
+            Output::Event(Event::Answer { ticket: id, result }) => return ticket.open(id, result),
+            Output::Wait(_) => panic!("no answer"),
+            _ => {}
+        }
+    }
+}
+
+const NINE: (Code, u16, &[u8]) = (Code::PREPARE_DATA, 0, &[9, 0, 0, 0, 3, 0, 0, 0]);
+const DONE: (Code, u16, &[u8]) = (Code::ACK_OK, 2, &[]);
+
+fn part(number: u16, bytes: &[u8]) -> (Code, u16, &[u8]) {
+    (Code::DATA, number, bytes)
+}
+
+#[test]
+fn q85_parts_that_are_numbered_out_of_order_are_sorted() {
+    let (abc, def, ghi) = (&b"abc"[..], &b"def"[..], &b"ghi"[..]);
+    let sorted = [NINE, part(2, ghi), part(0, abc), part(1, def), DONE];
+    assert_eq!(photo_of(&sorted).unwrap(), "abcdefghi");
+    // Numbers that mean nothing change nothing.
+    for numbers in [[7, 7, 7], [0, 0, 0], [9, 2, 500], [3, 2, 1]] {
+        let [a, b, c] = numbers;
+        let as_they_come = [NINE, part(a, abc), part(b, def), part(c, ghi), DONE];
+        assert_eq!(photo_of(&as_they_come).unwrap(), "abcdefghi", "{numbers:?}");
+    }
+    // Nor are parts without numbers taken for repeated ones.
+    let alike = [NINE, part(7, abc), part(7, abc), part(7, abc), DONE];
+    assert_eq!(photo_of(&alike).unwrap(), "abcabcabc");
+}
+
+#[test]
+fn a_frame_that_comes_twice_is_one() {
+    let (a, b, c) = (part(0, b"abc"), part(1, b"def"), part(2, b"ghi"));
+    let twice = [NINE, NINE, a, a, b, b, c, c, DONE, DONE];
+    assert_eq!(photo_of(&twice).unwrap(), "abcdefghi");
+    let three = (Code::PREPARE_DATA, 0, &[3, 0, 0, 0][..]);
+    assert_eq!(photo_of(&[three, a, a, DONE]).unwrap(), "abc");
+}
+
+#[test]
+fn a_gap_ends_what_a_failure_hands_out() {
+    let (a, b, c) = (part(0, b"abc"), part(1, b"def"), part(2, b"ghi"));
+    for (packets, expected) in [
+        (&[NINE, a, c, DONE][..], Some(&b"abc"[..])),
+        (&[NINE, a, a, c, DONE], Some(b"abc")),
+        (&[NINE, a, b, DONE], Some(b"abcdef")),
+        (&[NINE, c, a], Some(b"abc")),
+        (&[NINE, b, c, DONE], None),
+        (&[NINE, a, a], Some(b"abc")),
+    ] {
+        let error = photo_of(packets).unwrap_err();
+        assert!(error.is_retryable(), "{error}");
+        assert_eq!(
+            error.partial().map(|part| &part[..]),
+            expected,
+            "{packets:?}"
+        );
+    }
+}
+
+#[test]
+fn a_slice_beyond_the_limit_is_not_asked_for() {
+    let mut pair = Pair::connected(Transport::Tcp, terminal(5));
+    let len = Options::default().max_data_set + 1;
+    let error = pair.call(ReadSlice { offset: 0, len }).unwrap_err();
+    assert_eq!(error.kind(), "data_set_too_large");
+    assert_eq!(pair.sent, [Code::CONNECT]);
+    // The session is as good as before.
+    pair.call(ReadClock).unwrap();
 }
 
 proptest! {

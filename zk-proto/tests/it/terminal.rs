@@ -12,11 +12,9 @@ use zk_proto::{
         TemplateFlag, TimeZone, Told, UserLayout, UserRecord, UserZones, VerifyRule,
     },
     request::{
-        BulkUpload, Clearable, Confirmed, DataSet, DeleteMessage, DeleteTemplateOf, DeviceState,
-        DoorState, Finger, LinkMessage, ReadCombination, ReadGroup, ReadMessage, ReadPinWidth,
-        ReadTimeZone, ReadUserGroup, ReadUserZones, ReadVerifyRule, UnlinkMessage,
-        WriteCombination, WriteGroup, WriteMessage, WriteTimeZone, WriteUserGroup, WriteUserZones,
-        WriteVerifyRule,
+        BulkUpload, CaptureFinger, ChangeSpeed, Clearable, Confirmed, DataSet, DeleteTemplateOf,
+        DeviceState, DoorState, EmptyMifare, Finger, IdentifyTemplate, ReadDirect, WriteMifare,
+        WriteTemplate,
     },
     wire::PackedTime,
 };
@@ -145,7 +143,7 @@ async fn firmware_that_refuses_the_buffered_read_is_read_directly() {
 }
 
 #[tokio::test]
-async fn a_time_range_is_served_by_the_terminal_or_chosen_here() {
+async fn q5a_a_time_range_is_served_by_the_terminal_or_chosen_here() {
     let (users, records) = generate(4, 10, 2000);
     let (from, to) = (records[500].time, records[519].time);
     for refusal in [None, Some(Code::ACK_UNKNOWN), Some(Code::ERR_NO_DATA)] {
@@ -207,7 +205,14 @@ async fn nothing_is_cleared_but_what_was_named() {
     assert!(terminal.attendance().await.unwrap().is_empty());
     terminal.clear(Clearable::Users, CONFIRMED).await.unwrap();
     assert!(terminal.users().await.unwrap().is_empty());
-    device.assert_asked([Code::CLEAR_ATTLOG, Code::REFRESHDATA, Code::CLEAR_DATA]);
+    terminal.clear_operations(CONFIRMED).await.unwrap();
+    device.assert_asked([
+        Code::CLEAR_ATTLOG,
+        Code::REFRESHDATA,
+        Code::CLEAR_DATA,
+        Code::CLEAR_OPLOG,
+        Code::REFRESHDATA,
+    ]);
 }
 
 #[tokio::test]
@@ -247,7 +252,7 @@ fn template(uid: u16, finger: u8, length: u8) -> Template {
 }
 
 #[tokio::test]
-async fn templates_are_read_written_and_deleted() {
+async fn q81_q82_templates_are_read_written_and_deleted() {
     let device = MockDevice::builder()
         .generate(6, 3, 0)
         .start()
@@ -357,7 +362,10 @@ async fn door_screen_voice_and_options() {
     terminal.write_lcd(2, "Hello").await.unwrap();
     terminal.play_voice(10).await.unwrap();
     assert_eq!(terminal.state().await.unwrap(), DeviceState::WAITING);
-    assert_eq!(terminal.call(ReadPinWidth).await.unwrap(), 9);
+    assert_eq!(terminal.pin_width().await.unwrap(), 9);
+    terminal.blink_clock(true).await.unwrap();
+    terminal.wake().await.unwrap();
+    terminal.call(ChangeSpeed { fast: true }).await.unwrap();
     terminal.set_option("LockOn", "5").await.unwrap();
     assert_eq!(
         terminal.option("LockOn").await.unwrap().as_deref(),
@@ -370,6 +378,8 @@ async fn door_screen_voice_and_options() {
         (&[30][..], &[10][..])
     );
     assert_eq!(held.screen[&2], "Hello");
+    terminal.clear_lcd().await.unwrap();
+    assert!(device.snapshot().extras.screen.is_empty());
 }
 
 #[tokio::test]
@@ -418,7 +428,7 @@ async fn q96_a_lock_ends_with_its_guard() {
 }
 
 #[tokio::test]
-async fn access_settings_are_written_and_read_back() {
+async fn q7c_q7e_access_settings_are_written_and_read_back() {
     let device = MockDevice::builder()
         .generate(8, 300, 0)
         .start()
@@ -428,57 +438,47 @@ async fn access_settings_are_written_and_read_back() {
     let mut days = [DayWindow::ALWAYS; 7];
     days[0] = DayWindow::NEVER;
     let zone = TimeZone { index: 5, days };
-    terminal.write(WriteTimeZone(zone)).await.unwrap();
-    assert_eq!(
-        terminal.call(ReadTimeZone { index: 5 }).await.unwrap(),
-        zone
-    );
+    terminal.set_time_zone(zone).await.unwrap();
+    assert_eq!(terminal.time_zone(5).await.unwrap(), zone);
     let group = Group {
         number: 3,
         zones: [5, 0, 0],
         holidays: true,
         verify: 1,
     };
-    terminal.write(WriteGroup(group)).await.unwrap();
-    assert_eq!(terminal.call(ReadGroup { number: 3 }).await.unwrap(), group);
+    terminal.set_group(group).await.unwrap();
+    assert_eq!(terminal.group(3).await.unwrap(), group);
     let combination = Combination {
         number: 7,
         groups: [1, 3, 0, 0, 0],
         count: 2,
     };
-    terminal.write(WriteCombination(combination)).await.unwrap();
-    let read = terminal.call(ReadCombination { number: 7 }).await;
-    assert_eq!(read.unwrap(), combination);
+    terminal.set_combination(combination).await.unwrap();
+    assert_eq!(terminal.combination(7).await.unwrap(), combination);
     // Above 255 the whole number counts (Q-7E).
     let uid = 300;
-    terminal
-        .write(WriteUserGroup { uid, group: 3 })
-        .await
-        .unwrap();
-    assert_eq!(terminal.call(ReadUserGroup { uid }).await.unwrap(), 3);
-    assert_eq!(
-        terminal
-            .call(ReadUserGroup { uid: 300 - 256 })
-            .await
-            .unwrap(),
-        1
-    );
+    terminal.set_user_group(uid, 3).await.unwrap();
+    assert_eq!(terminal.user_group(uid).await.unwrap(), 3);
+    assert_eq!(terminal.user_group(300 - 256).await.unwrap(), 1);
     let zones = UserZones {
         own: true,
         zones: [5, 1, 0],
     };
-    terminal.write(WriteUserZones { uid, zones }).await.unwrap();
-    assert_eq!(terminal.call(ReadUserZones { uid }).await.unwrap(), zones);
+    terminal.set_user_zones(uid, zones).await.unwrap();
+    assert_eq!(terminal.user_zones(uid).await.unwrap(), zones);
     let rule = VerifyRule(0x8d);
-    terminal.write(WriteVerifyRule { uid, rule }).await.unwrap();
-    assert_eq!(terminal.call(ReadVerifyRule { uid }).await.unwrap(), rule);
+    terminal.set_verify_rule(uid, rule).await.unwrap();
+    assert_eq!(terminal.verify_rule(uid).await.unwrap(), rule);
+    terminal.clear_access(CONFIRMED).await.unwrap();
+    assert_eq!(terminal.verify_rule(uid).await.unwrap(), VerifyRule::GROUP);
+    assert!(device.snapshot().extras.time_zones.is_empty());
     terminal.clear_admins(CONFIRMED).await.unwrap();
     let held = device.snapshot().users;
     assert!(held.iter().all(|user| user.privilege == Privilege::USER));
 }
 
 #[tokio::test]
-async fn messages_are_written_linked_and_deleted() {
+async fn q9a_messages_are_written_linked_and_deleted() {
     let device = MockDevice::builder().start().await.unwrap();
     let mut terminal = connected(&device).await;
     let message = Message {
@@ -489,33 +489,148 @@ async fn messages_are_written_linked_and_deleted() {
         start: PackedTime(771_407_900),
         text: b"Fire drill at noon".to_vec(),
     };
-    for long in [false, true] {
-        let message = message.clone();
-        terminal.call(WriteMessage { message, long }).await.unwrap();
-        let read = terminal.call(ReadMessage { id: 3 }).await.unwrap();
-        assert_eq!(read.text, b"Fire drill at noon");
-    }
-    terminal
-        .call(LinkMessage { uid: 9, message: 3 })
-        .await
-        .unwrap();
+    terminal.set_message(&message).await.unwrap();
+    assert_eq!(terminal.message(3).await.unwrap(), Some(message.clone()));
+    // Old firmware has less room for the text.
+    device.fault(Fault::reject(Code::SMS_WRQ, Code::ERR_4997).times(1));
+    terminal.set_message(&message).await.unwrap();
+    let requests = device.requests();
+    let writes = requests
+        .iter()
+        .filter(|request| request.code == Code::SMS_WRQ);
+    let lengths: Vec<_> = writes.map(|request| request.payload.len()).collect();
+    assert_eq!(lengths, [332, 332, 72]);
+    assert_eq!(terminal.message(3).await.unwrap(), Some(message));
+    terminal.link_message(9, 3).await.unwrap();
     assert_eq!(device.snapshot().extras.links, [(9, 3)]);
-    terminal
-        .call(UnlinkMessage { uid: 9, message: 3 })
+    terminal.unlink_message(9, 3).await.unwrap();
+    assert!(device.snapshot().extras.links.is_empty());
+    terminal.delete_message(3).await.unwrap();
+    assert_eq!(terminal.message(3).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn finger_0_is_deleted_alone() {
+    let device = MockDevice::builder()
+        .generate(6, 3, 0)
+        .start()
         .await
         .unwrap();
-    terminal.call(DeleteMessage { id: 3 }).await.unwrap();
-    let error = terminal.call(ReadMessage { id: 3 }).await.unwrap_err();
-    assert!(
-        matches!(
-            error,
-            Error::Rejected {
-                answer: Code::ERR_4993,
-                ..
-            }
-        ),
-        "{error}"
-    );
+    let mut terminal = connected(&device).await;
+    for finger in [0, 1] {
+        terminal
+            .write_template(&template(2, finger, 40))
+            .await
+            .unwrap();
+    }
+    let thumb = Finger { uid: 2, finger: 0 };
+    device.clear_requests();
+    assert!(terminal.delete_template(thumb).await.unwrap());
+    assert!(!terminal.delete_template(thumb).await.unwrap());
+    // The usual command takes 0 for all fingers on some firmware.
+    device.assert_not_asked(Code::DELETE_USERTEMP);
+    assert_eq!(terminal.templates().await.unwrap(), [template(2, 1, 40)]);
+    // Old firmware has the usual command alone, and there 0 is a finger.
+    terminal.write_template(&template(2, 0, 40)).await.unwrap();
+    device.fault(Fault::reject(Code::DEL_FPTMP, Code::ACK_UNKNOWN));
+    assert!(terminal.delete_template(thumb).await.unwrap());
+    device.assert_asked_times(Code::DELETE_USERTEMP, 1);
+    assert_eq!(terminal.templates().await.unwrap(), [template(2, 1, 40)]);
+}
+
+#[tokio::test]
+async fn an_upload_that_is_refused_is_freed() {
+    let device = MockDevice::builder()
+        .generate(6, 3, 0)
+        .fault(Fault::reject(Code::TMP_WRITE, Code::ERR_4990))
+        .start()
+        .await
+        .unwrap();
+    let mut terminal = connected(&device).await;
+    let error = terminal.write_template(&template(2, 6, 40)).await;
+    assert_eq!(error.unwrap_err().kind(), "rejected");
+    device.assert_asked([Code::DATA, Code::TMP_WRITE, Code::FREE_DATA]);
+}
+
+#[tokio::test]
+async fn photos_images_and_cards() {
+    let photo = Bytes::from((0..=250).collect::<Vec<u8>>().repeat(20));
+    let image = Bytes::from(vec![7; 3000]);
+    let extras = Extras {
+        photos: [("123.jpg".to_owned(), photo.clone())].into(),
+        image: image.clone(),
+        ..Extras::default()
+    };
+    let device = MockDevice::builder()
+        .extras(extras)
+        .generate(6, 3, 0)
+        .start()
+        .await
+        .unwrap();
+    for options in [usual(), Connect::udp()] {
+        let mut terminal = Client::connect(device.addr(), options).await.unwrap();
+        assert_eq!(
+            terminal.photo("123.jpg").await.unwrap(),
+            Some(photo.clone())
+        );
+        assert_eq!(terminal.photo("124.jpg").await.unwrap(), None);
+        let capture = CaptureFinger {
+            resolution: 500,
+            width: 50,
+            height: 60,
+        };
+        assert_eq!(terminal.call(capture).await.unwrap(), image);
+    }
+    let mut terminal = connected(&device).await;
+    let finger = Bytes::from_static(b"template");
+    let card = WriteMifare {
+        user_id: 1002,
+        templates: vec![(3, finger.clone()), (5, Bytes::from_static(b"another"))],
+    };
+    terminal.call(card.clone()).await.unwrap();
+    assert_eq!(device.snapshot().extras.card, Some(card));
+    terminal.call(EmptyMifare(CONFIRMED)).await.unwrap();
+    assert_eq!(device.snapshot().extras.card, None);
+    // As old firmware takes templates, and tells whose they are.
+    let old = Template {
+        data: finger.clone(),
+        ..template(2, 3, 1)
+    };
+    terminal.write(WriteTemplate(old.clone())).await.unwrap();
+    let slot = Finger { uid: 2, finger: 3 };
+    assert_eq!(terminal.template(slot).await.unwrap(), Some(old));
+    let whose = terminal.call(IdentifyTemplate(&finger)).await.unwrap();
+    assert_eq!(whose, "1002".into());
+    let nobody = terminal.call(IdentifyTemplate(b"nobody's")).await;
+    assert_eq!(nobody.unwrap_err().kind(), "rejected");
+}
+
+#[tokio::test]
+async fn data_sets_are_read_directly_by_their_selector() {
+    let device = MockDevice::builder()
+        .generate(6, 30, 100)
+        .start()
+        .await
+        .unwrap();
+    let mut terminal = connected(&device).await;
+    for (selector, set) in [
+        (1, DataSet::ATTENDANCE),
+        (2, DataSet::TEMPLATES),
+        (4, DataSet::OPERATIONS),
+        (5, DataSet::USERS),
+        (6, DataSet::MESSAGES),
+        (7, DataSet::LINKS),
+        (8, DataSet::WORK_CODES),
+    ] {
+        let directly = terminal.call(ReadDirect { selector }).await.unwrap();
+        assert_eq!(
+            directly,
+            terminal.data_set(set).await.unwrap(),
+            "{selector}"
+        );
+    }
+    let none = terminal.call(ReadDirect { selector: 9 }).await;
+    assert_eq!(none.unwrap_err().kind(), "rejected");
 }
 
 fn event(code: EventCode, payload: &[u8]) -> Event {
@@ -586,6 +701,15 @@ async fn q80_an_enrolment_that_never_starts_ends_in_time() {
         ),
         "{error}"
     );
+    // Firmware whose ids are numbers takes another shape.
+    device.fault(Fault::reject(Code::STARTENROLL, Code::ACK_ERROR).times(1));
+    let error = terminal.enroll("1", 5, brief, |_| ()).await.unwrap_err();
+    assert_eq!(error.kind(), "timeout");
+    let starts = device.requests();
+    let start = starts
+        .iter()
+        .rfind(|request| request.code == Code::STARTENROLL);
+    assert_eq!(start.unwrap().payload[..], [1, 0, 0, 0, 5]);
     device.fault(Fault::reject(Code::STARTENROLL, Code::ACK_UNKNOWN));
     let error = terminal.enroll("1", 5, brief, |_| ()).await.unwrap_err();
     assert_eq!(error.kind(), "rejected");
@@ -607,7 +731,7 @@ async fn heard(live: &mut zk_proto::Live) -> Told {
 }
 
 #[tokio::test]
-async fn punches_are_heard_over_both_transports_in_every_width() {
+async fn q67_q6a_punches_are_heard_once_over_both_transports_in_every_width() {
     let (users, records) = generate(10, 5, 3);
     for (width, options) in [
         (32, usual()),
