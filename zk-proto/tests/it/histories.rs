@@ -27,7 +27,7 @@ enum Happening {
     Punches(usize),
     /// Somebody clears the log, and so many punch.
     Cleared(usize),
-    /// The next poll's connection is closed after so many bytes.
+    /// The next poll's connection is closed after so many bytes; over UDP nothing comes any more.
     Broken(usize),
     Fault(Fault),
     Healed,
@@ -58,6 +58,9 @@ fn happening() -> impl Strategy<Value = Happening> {
         Just(Fault::event_inside().times(3)),
         Just(Fault::stale_reply().times(3)),
         Just(Fault::duplicate_replies().on(Code::READ_BUFFER).times(1)),
+        Just(Fault::reorder().times(2)),
+        Just(Fault::corrupt_checksum().on(Code::READ_BUFFER).times(1)),
+        Just(Fault::wrong_number().on(Code::READ_BUFFER).times(1)),
         Just(Fault::silence().on(Code::READ_BUFFER).times(1)),
     ];
     prop_oneof![
@@ -84,6 +87,7 @@ fn refused(command: Code) -> impl Strategy<Value = Fault> {
 /// A terminal, who polls it, and what came.
 struct Story {
     terminal: Terminal,
+    transport: Transport,
     layout: Layout,
     /// Punches that have not happened yet.
     future: Vec<Attendance>,
@@ -96,7 +100,13 @@ struct Story {
 }
 
 impl Story {
-    fn new(layout: Layout, capacity: u32, inline: usize, max_packet: usize) -> Self {
+    fn new(
+        transport: Transport,
+        layout: Layout,
+        capacity: u32,
+        inline: usize,
+        max_packet: usize,
+    ) -> Self {
         let (users, mut future) = generate(5, 20, 3000);
         future.reverse();
         let terminal = MockDevice::builder()
@@ -111,6 +121,7 @@ impl Story {
             .unwrap();
         Self {
             terminal,
+            transport,
             layout,
             future,
             happened: HashSet::new(),
@@ -168,7 +179,8 @@ impl Story {
 
     fn poll(&mut self, options: PollOptions) -> Result<(), Error> {
         let broken_after = self.broken_after.take();
-        let result = Wire::new(&mut self.terminal, broken_after).poll(&self.cursor, options)?;
+        let wire = Wire::new(self.transport, &mut self.terminal, broken_after);
+        let result = wire.poll(&self.cursor, options)?;
         self.keep(&result);
         result.trouble.map_or(Ok(()), Err)
     }
@@ -216,7 +228,7 @@ struct Wire<'a> {
 }
 
 impl<'a> Wire<'a> {
-    fn new(terminal: &'a mut Terminal, left: Option<usize>) -> Self {
+    fn new(transport: Transport, terminal: &'a mut Terminal, left: Option<usize>) -> Self {
         let options = Options {
             max_chunk: 700,
             ..Options::default()
@@ -224,10 +236,10 @@ impl<'a> Wire<'a> {
         #[expect(clippy::disallowed_methods, reason = "an origin for invented time")]
         let now = Instant::now();
         Self {
-            client: terminal.conversation(Transport::Tcp),
+            client: terminal.conversation(transport),
             terminal,
-            session: Session::new(Transport::Tcp, options),
-            framer: Framer::new(Transport::Tcp),
+            session: Session::new(transport, options),
+            framer: Framer::new(transport),
             left,
             now,
         }
@@ -277,6 +289,16 @@ impl<'a> Wire<'a> {
         let reaction = self
             .terminal
             .handle(&mut self.client, packet, NaiveDateTime::default());
+        if self.session.transport() == Transport::Udp {
+            for datagram in reaction.frames {
+                let left = self.left.get_or_insert(usize::MAX);
+                if let Some(rest) = left.checked_sub(datagram.len()) {
+                    *left = rest;
+                    self.session.handle_input(&datagram, self.now);
+                }
+            }
+            return;
+        }
         let all = reaction.frames.concat();
         let part = &all[..self.left.unwrap_or(all.len()).min(all.len())];
         self.session.handle_input(part, self.now);
@@ -294,13 +316,14 @@ proptest! {
 
     #[test]
     fn no_history_loses_or_invents_a_record(
+        transport in prop::sample::select(&[Transport::Tcp, Transport::Udp][..]),
         layout in prop::sample::select(&Layout::ALL[..6]),
         capacity in prop_oneof![Just(1_000_000_u32), 20..120_u32],
         inline in prop_oneof![Just(0_usize), Just(1024)],
         max_packet in prop_oneof![Just(1008_usize), Just(90), Just(1 << 16)],
         happenings in prop::collection::vec(happening(), 1..25),
     ) {
-        let mut story = Story::new(layout, capacity, inline, max_packet);
+        let mut story = Story::new(transport, layout, capacity, inline, max_packet);
         for happening in happenings {
             story.tell(happening);
         }

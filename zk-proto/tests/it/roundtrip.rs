@@ -11,9 +11,13 @@ use zk_proto::{
         Told, User, UserLayout, UserList, UserRecord, UserZones, VerifyMode, VerifyRule,
     },
     request::{
-        Announcement, Answer, BulkUpload, DataSet, DeleteTemplate, DeleteTemplateOf, DeleteUser,
-        DeviceOption, Finger, PlayVoice, Prepared, ReadBuffer, Request, StartEnroll, StartVerify,
-        StoreTemplate, Subscribe, WriteUserGroup, WriteUserZones, WriteVerifyRule, upload_hash,
+        Announcement, Answer, Auth, BulkUpload, CaptureFinger, ChangeSpeed, ClearData, Clearable,
+        Confirmed, DataSet, DeleteMessage, DeleteTemplate, DeleteTemplateOf, DeleteUser,
+        DeviceOption, DisableDevice, Finger, IdentifyTemplate, PlayVoice, PrepareUpload, Prepared,
+        ReadAttendanceBetween, ReadBuffer, ReadClock, ReadCounters, ReadFaces, ReadOption,
+        ReadUserZones, ReadVersion, Request, SetClock, StartEnroll, StartVerify, StoreTemplate,
+        Subscribe, Unlock, WriteLcd, WriteMifare, WriteOption, WriteTemplate, WriteUser,
+        WriteUserGroup, WriteUserZones, WriteVerifyRule, upload_hash,
     },
     wire::{
         CivilFields, Encoding, Framer, Name, PackedTime, Packet, Transport, UserId, decode_any,
@@ -53,6 +57,24 @@ fn user() -> impl Strategy<Value = User> {
             card,
             group,
         })
+}
+
+/// What a request sends.
+fn sent<R: Request>(request: &R) -> BytesMut {
+    let mut out = BytesMut::new();
+    request.encode(&mut out);
+    out
+}
+
+/// The answer that carries what a terminal wrote.
+fn answer(write: impl FnOnce(&mut BytesMut)) -> Answer {
+    let mut out = BytesMut::new();
+    write(&mut out);
+    Answer {
+        code: Code::ACK_OK,
+        session: 7,
+        payload: out.freeze(),
+    }
 }
 
 /// The packets a framer finds, each input as a piece of its own.
@@ -421,11 +443,6 @@ proptest! {
         mask in any::<u32>(),
         id in "[!-~]{0,24}",
     ) {
-        fn sent<R: Request>(request: &R) -> BytesMut {
-            let mut out = BytesMut::new();
-            request.encode(&mut out);
-            out
-        }
         let (slot, flag) = (Finger { uid, finger }, TemplateFlag(flag));
         let store = StoreTemplate { slot, flag, size };
         prop_assert_eq!(StoreTemplate::parse(&sent(&store)), Ok(store));
@@ -446,6 +463,95 @@ proptest! {
         prop_assert_eq!(StartVerify::parse(&sent(&verify)), verify);
         let voice = PlayVoice { index: mask };
         prop_assert_eq!(PlayVoice::parse(&sent(&voice)), voice);
+    }
+
+    #[test]
+    fn requests_of_old_firmware_and_of_the_terminal_itself_survive(
+        numbers in any::<[u32; 3]>(),
+        uid in any::<u16>(),
+        choice in any::<u8>(),
+        text in "[!-<>-~]{0,40}",
+        templates in vec((any::<u8>(), vec(any::<u8>(), 1..60)), 0..=4),
+        user in user(),
+        layout in proptest::sample::select(UserLayout::ALL),
+    ) {
+        let [first, second, third] = numbers;
+        let image = CaptureFinger { resolution: first, width: second, height: third };
+        prop_assert_eq!(CaptureFinger::parse(&sent(&image)), Ok(image));
+        let templates: Vec<_> = templates.into_iter().map(|(finger, data)| (finger, Bytes::from(data))).collect();
+        for (finger, data) in &templates {
+            let template = Template { uid, finger: *finger, flag: TemplateFlag(choice), data: data.clone() };
+            let request = WriteTemplate(template);
+            prop_assert_eq!(WriteTemplate::parse(&sent(&request).freeze()), Ok(request));
+            prop_assert_eq!(&sent(&IdentifyTemplate(data))[..], &data[..]);
+            let face = Face::new(uid, u16::from(*finger), data);
+            prop_assert_eq!(usize::from(face.length), data.len());
+            prop_assert_eq!(Face::parse_all(&face.block), Ok(vec![face.clone()]));
+        }
+        let card = WriteMifare { user_id: first, templates };
+        prop_assert_eq!(WriteMifare::parse(&sent(&card).freeze()), Ok(card));
+        let speed = ChangeSpeed { fast: choice & 1 == 1 };
+        prop_assert_eq!(ChangeSpeed::parse(&sent(&speed)), speed);
+        let lock = DisableDevice { seconds: Some(first).filter(|seconds| *seconds != 0) };
+        prop_assert_eq!(DisableDevice::parse(&sent(&lock)), lock);
+        let unlock = Unlock { duration: first };
+        prop_assert_eq!(Unlock::parse(&sent(&unlock)), unlock);
+        let line = WriteLcd { line: uid, text: text.as_bytes() };
+        let shown = sent(&line);
+        prop_assert_eq!(WriteLcd::parse(&shown), Ok(line));
+        let confirmed = Confirmed::the_data_is_lost_for_good();
+        for what in [Clearable::Attendance, Clearable::Templates, Clearable::Operations, Clearable::Users, Clearable::All] {
+            prop_assert_eq!(Clearable::parse(&sent(&ClearData { what, confirmed })), Ok(what));
+        }
+        let upload = PrepareUpload { size: first };
+        prop_assert_eq!(PrepareUpload::parse(&sent(&upload)), Ok(upload));
+        let faces = ReadFaces { uid, selector: choice };
+        prop_assert_eq!(ReadFaces::parse(&sent(&faces)), Ok(faces));
+        let message = DeleteMessage { id: uid };
+        prop_assert_eq!(DeleteMessage::parse(&sent(&message)), Ok(message));
+        let clock = SetClock(PackedTime(first));
+        prop_assert_eq!(SetClock::parse(&sent(&clock)), Ok(clock));
+        let digest = first.to_le_bytes();
+        prop_assert_eq!(Auth::parse(&sent(&Auth { digest })), Ok(Auth { digest }));
+        let (from, to) = (PackedTime(first), PackedTime(second));
+        let between = ReadAttendanceBetween { from, to, hint: LogHint::default() };
+        prop_assert_eq!(DataSet::parse(&sent(&between)), Ok(between.data_set()));
+        let record = WriteUser(UserRecord::new(&user, layout));
+        prop_assert_eq!(WriteUser::parse(&sent(&record)), Ok(record));
+        let option = DeviceOption { key: text.clone(), value: format!("{text}={text}") };
+        let written = WriteOption { key: &option.key, value: &option.value };
+        prop_assert_eq!(DeviceOption::parse(&sent(&written)), option);
+        let asked = ReadOption { key: &text };
+        prop_assert_eq!(DeviceOption::parse(&sent(&asked)).key, text);
+    }
+
+    #[test]
+    fn replies_survive(
+        time in any::<u32>(),
+        size in any::<u32>(),
+        text in "[!-~][ -~]{0,30}[!-~]",
+        value in "[!-<>-~]{0,40}",
+        own in any::<bool>(),
+        zones in any::<[u8; 3]>(),
+        counts in proptest::option::of(0..=u32::from(u16::MAX)),
+        width in proptest::sample::select(&[80_usize, 92, 112][..]),
+    ) {
+        let clock = ReadClock.decode(answer(|out| ReadClock::encode_reply(PackedTime(time), out)));
+        prop_assert_eq!(clock, Ok(PackedTime(time)));
+        let version = ReadVersion.decode(answer(|out| ReadVersion::encode_reply(&text, out)));
+        prop_assert_eq!(version.as_ref(), Ok(&text));
+        let option = DeviceOption { key: "~OS".into(), value: value.clone() };
+        let read = ReadOption { key: "~OS" }.decode(answer(|out| option.encode_reply(out)));
+        prop_assert_eq!(read, Ok(value));
+        let prepared = Prepared::parse(&answer(|out| Prepared::encode_reply(size, out)));
+        prop_assert_eq!(prepared, Ok(Prepared { size, inline: None }));
+        let zones = UserZones { own, zones: zones.map(u16::from) };
+        let read = ReadUserZones { uid: 1 }.decode(answer(|out| ReadUserZones::encode_reply(zones, out)));
+        prop_assert_eq!(read, Ok(zones));
+        let counters = Counters { users: counts, records: counts, records_max: counts, ..Counters::default() };
+        let read = ReadCounters.decode(answer(|out| counters.encode(width, out))).unwrap();
+        let told = Some(counts.unwrap_or(0));
+        prop_assert_eq!((read.users, read.records, read.records_max), (told, told, told));
     }
 
     #[test]
