@@ -127,8 +127,11 @@
 //! | hear of punches as they happen                              | [`Client::listen`]          |
 //! | options, clock, door, screen, voice, restart                | [`Client::option`], [`Client::set_time`], [`Client::open_door`], … |
 //! | lock the keypad, and unlock it on every path                | [`Client::lock`]            |
-//! | access time zones, groups, combinations, messages           | [`Client::write`] and [`request`] |
-//! | clear                                                       | [`Client::clear_attendance`], with a [`Confirmed`](request::Confirmed) |
+//! | faces and photos, as far as they are documented             | [`Client::faces`], [`Client::photo`] |
+//! | access time zones, groups, combinations, rules              | [`Client::time_zone`], [`Client::set_time_zone`], [`Client::group`], … |
+//! | short messages                                              | [`Client::message`], [`Client::set_message`], [`Client::link_message`] |
+//! | clear                                                       | [`Client::clear_attendance`], … with a [`Confirmed`](request::Confirmed) |
+//! | every other command that is documented                      | [`Client::call`] with a type of [`request`]; [`manual::commands`] lists them |
 //! | anything else                                               | [`Client::raw`]             |
 //!
 //! Secured firmware and access panels are recognised and named; they speak other protocols.

@@ -19,8 +19,10 @@
 //!
 //! * Small sets come inline in the answer to 1503: nothing follows and nothing is freed.
 //! * Chunks are asked for one after the other. Clients that ask for all at once stall on slow links.
-//! * Over TCP data packets come in order and their index is not looked at, because not every
-//!   firmware fills it. Over UDP they are sorted by index and repeated ones are dropped.
+//! * Over TCP data packets come in order, and not every firmware numbers them. Where the numbers are
+//!   those from 0 on in another order they are followed, as some firmware sends photos like that; a
+//!   frame that comes twice is one; and of a transfer that broke off, a gap ends what is handed out.
+//!   Over UDP packets are sorted by index and repeated ones are dropped.
 //! * A transfer is done when the bytes announced *and* the acknowledgement are here. If only the
 //!   acknowledgement is missing, it is waited for half a second and then done without.
 //! * An acknowledgement before the last byte is an error over TCP; over UDP it may have overtaken
@@ -33,7 +35,6 @@
 //!   so nothing is repeated.
 //! * Time-outs are per packet, with an optional limit for the whole call.
 //! * Data that is not whole is only ever handed out inside an error.
-//!
 //! * Over UDP a transfer is whole if the total is here *and* no number between the first and the
 //!   last is missing. A data packet without announcement is the answer itself if it has the
 //!   session's id; otherwise it has overtaken the announcement and waits for it.

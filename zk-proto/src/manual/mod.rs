@@ -19,8 +19,10 @@
 //! | [`bulk_reads`]      | large data sets: prepare, read, free                          |
 //! | [`realtime`]        | events: what a terminal tells without being asked             |
 //! | [`variants`]        | what differs between firmware, and what is done about it      |
+//! | [`commands`]        | every command, what it is called here, and how sure it is     |
 
 pub mod bulk_reads;
+pub mod commands;
 pub mod framing;
 pub mod realtime;
 pub mod variants;

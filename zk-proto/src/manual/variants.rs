@@ -42,7 +42,8 @@
 //! Which layout it is, is told from the bytes. Those whose width divides the size are scored: ids
 //! that are text, times of the calendar that mostly ascend, known states. What the counters' number
 //! of records says is worth something, but a stale number does not win against the look of the
-//! records. If nothing scores, or two score alike, the read ends with
+//! records: it lifts one that looks damaged, and never above one that looks right. Of a log that did
+//! not come whole, the total says how large it should have been. If nothing scores, or two score alike, the read ends with
 //! [`DecodeError::UnknownWidth`](crate::DecodeError::UnknownWidth), which carries the bytes: nothing
 //! is guessed into a database.
 //!
