@@ -12,17 +12,17 @@
 //! |------|---------|-----------------|----------|
 //! | 1000 | [`Connect`](crate::request::Connect) | – → done, "comm key" (2005), or secured (6001) | C |
 //! | 1001 | [`Exit`](crate::request::Exit) | – → done | C |
-//! | 1002 | [`EnableDevice`](crate::request::EnableDevice) | – → done | C |
-//! | 1003 | [`DisableDevice`](crate::request::DisableDevice) | – or `u32` seconds → done | C, seconds D |
-//! | 1004 | [`Restart`](crate::request::Restart) | – → done, or nothing | C |
+//! | 1002 | [`EnableDevice`](crate::request::EnableDevice) | – → done | R |
+//! | 1003 | [`DisableDevice`](crate::request::DisableDevice) | – or `u32` seconds → done | R, seconds D |
+//! | 1004 | [`Restart`](crate::request::Restart) | – → done, or nothing | D |
 //! | 1005 | [`PowerOff`](crate::request::PowerOff) | – → done | D |
 //! | 1006, 1007 | [`Sleep`](crate::request::Sleep), [`Wake`](crate::request::Wake) | – → done | M |
 //! | 1009, 1012 | [`CaptureFinger`](crate::request::CaptureFinger) | dpi, width, height → an image | M, untested |
 //! | 1011 | [`IdentifyTemplate`](crate::request::IdentifyTemplate) | template → user id | M, untested |
-//! | 1013 | [`RefreshData`](crate::request::RefreshData) | – → done; after every write | C |
-//! | 1014 | [`RefreshOptions`](crate::request::RefreshOptions) | – → done; after options | C |
-//! | 1017 | [`PlayVoice`](crate::request::PlayVoice) | number in 4, 2 or 1 bytes → done | C |
-//! | 1100 | [`ReadVersion`](crate::request::ReadVersion) | – → text | C |
+//! | 1013 | [`RefreshData`](crate::request::RefreshData) | – → done; after every write | R |
+//! | 1014 | [`RefreshOptions`](crate::request::RefreshOptions) | – → done; after options | D |
+//! | 1017 | [`PlayVoice`](crate::request::PlayVoice) | number in 4, 2 or 1 bytes → done | R |
+//! | 1100 | [`ReadVersion`](crate::request::ReadVersion) | – → text | R |
 //! | 1101 | [`ChangeSpeed`](crate::request::ChangeSpeed) | 0 or 1 → done; serial links | M |
 //! | 1102 | [`Auth`](crate::request::Auth) | digest of the comm key → done or 2005 | C |
 //! | 1106 | – | secured firmware | 1 |
@@ -32,19 +32,19 @@
 //! | No.  | Request | Payload → reply | Evidence |
 //! |------|---------|-----------------|----------|
 //! | 1500 | [`PrepareUpload`](crate::request::PrepareUpload); [`Announcement`](crate::request::Announcement) from the terminal | `u32` size → done | C, R |
-//! | 1501 | [`UploadPart`](crate::request::UploadPart) | up to 1024 bytes → done | R |
+//! | 1501 | [`UploadPart`](crate::request::UploadPart) | up to 1024 bytes → done | C, R |
 //! | 1502 | [`FreeBuffer`](crate::request::FreeBuffer) | – → done | C |
-//! | 1503 | [`PrepareBuffer`](crate::request::PrepareBuffer) with a [`DataSet`](crate::request::DataSet) | 11 bytes → size, or the data | C |
+//! | 1503 | [`PrepareBuffer`](crate::request::PrepareBuffer) with a [`DataSet`](crate::request::DataSet) | 11 bytes → size, or the data | R |
 //! | 1504 | [`ReadBuffer`](crate::request::ReadBuffer), [`ReadSlice`](crate::request::ReadSlice) | offset, length → data | C |
 //! | 1503 + 10004 | [`ReadAttendanceBetween`](crate::request::ReadAttendanceBetween) | two times → the log between them | 1 |
 //! | 7    | [`ReadDirect`](crate::request::ReadDirect) | selector → data | M |
-//! | 9    | [`ReadUsersDirect`](crate::request::ReadUsersDirect) | 5 → users | C |
+//! | 9    | [`ReadUsersDirect`](crate::request::ReadUsersDirect) | 5 → users | D |
 //! | 13   | [`ReadAttendanceDirect`](crate::request::ReadAttendanceDirect) | – → log | C |
 //! | 50   | [`ReadCounters`](crate::request::ReadCounters) | – → 80, 92, 112 or 4 bytes | C |
 //! | 14   | [`ClearData`](crate::request::ClearData) | – (everything) or a kind → done | D |
-//! | 15   | [`ClearAttendance`](crate::request::ClearAttendance) | – → done | C |
+//! | 15   | [`ClearAttendance`](crate::request::ClearAttendance) | – → done | D |
 //! | 33   | [`ClearOperations`](crate::request::ClearOperations) | – → done | D |
-//! | 1503 + 34 | [`ReadOperations`](crate::request::ReadOperations) | – → 16 bytes each | C |
+//! | 1503 + 34 | [`ReadOperations`](crate::request::ReadOperations) | – → 16 bytes each | R |
 //! | 1700, 1702 | – | file transfer, numbers alone | 1 |
 //!
 //! Of the [`DataSet`](crate::request::DataSet)s, users, log, templates and operations are confirmed by
@@ -54,12 +54,12 @@
 //!
 //! | No.  | Request | Payload → reply | Evidence |
 //! |------|---------|-----------------|----------|
-//! | 8    | [`WriteUser`](crate::request::WriteUser) | a record of 28 or 72 bytes → done; the internal number chooses the slot | C |
-//! | 18   | [`DeleteUser`](crate::request::DeleteUser) | internal number → done | C |
-//! | 20   | [`ClearAdmins`](crate::request::ClearAdmins) | – → done | C |
+//! | 8    | [`WriteUser`](crate::request::WriteUser) | a record of 28 or 72 bytes → done; the internal number chooses the slot | R |
+//! | 18   | [`DeleteUser`](crate::request::DeleteUser) | internal number → done | R |
+//! | 20   | [`ClearAdmins`](crate::request::ClearAdmins) | – → done | D |
 //! | 69   | [`ReadPinWidth`](crate::request::ReadPinWidth) | – → `u8` | C |
-//! | 1503 + 7 | [`ReadTemplates`](crate::request::ReadTemplates) | – → size, internal number, finger, flag, template each | C |
-//! | 88   | [`ReadTemplate`](crate::request::ReadTemplate) | internal number, finger → template and its flag | C |
+//! | 1503 + 7 | [`ReadTemplates`](crate::request::ReadTemplates) | – → size, internal number, finger, flag, template each | R |
+//! | 88   | [`ReadTemplate`](crate::request::ReadTemplate) | internal number, finger → template and its flag | R |
 //! | 9    | [`ReadTemplateBare`](crate::request::ReadTemplateBare) | the same → template alone | D |
 //! | 10   | [`WriteTemplate`](crate::request::WriteTemplate) | one entry → done; old firmware | M |
 //! | 87   | [`StoreTemplate`](crate::request::StoreTemplate) | slot, flag, size of what was uploaded → done | D |
@@ -69,9 +69,9 @@
 //! | 134  | [`DeleteTemplateOf`](crate::request::DeleteTemplateOf) | user id, finger → done | D |
 //! | 150  | [`ReadFaces`](crate::request::ReadFaces) | internal number, 50 → blocks of 2576 bytes | 1 |
 //! | 10010 | [`ReadPhoto`](crate::request::ReadPhoto) | file name → the file | 1 |
-//! | 61   | [`StartEnroll`](crate::request::StartEnroll), [`StartEnrollNumeric`](crate::request::StartEnrollNumeric) | user id, finger, flag → done, then events | C, M |
-//! | 60   | [`StartVerify`](crate::request::StartVerify) | – or internal number → done | C |
-//! | 62   | [`CancelCapture`](crate::request::CancelCapture) | – → done | C |
+//! | 61   | [`StartEnroll`](crate::request::StartEnroll), [`StartEnrollNumeric`](crate::request::StartEnrollNumeric) | user id, finger, flag → done, then events | R, M |
+//! | 60   | [`StartVerify`](crate::request::StartVerify) | – or internal number → done | D |
+//! | 62   | [`CancelCapture`](crate::request::CancelCapture) | – → done | R |
 //! | 76, 78 | [`WriteMifare`](crate::request::WriteMifare), [`EmptyMifare`](crate::request::EmptyMifare) | user, four templates → done | M, untested |
 //!
 //! Finger 0 with command 19 is one finger for some sources and all fingers for one of them, so
@@ -87,12 +87,12 @@
 //! |------|---------|-----------------|----------|
 //! | 11   | [`ReadOption`](crate::request::ReadOption) | name → `name=value` | C |
 //! | 12   | [`WriteOption`](crate::request::WriteOption) | `name=value` → done, also for names without meaning | C |
-//! | 201, 202 | [`ReadClock`](crate::request::ReadClock), [`SetClock`](crate::request::SetClock) | `u32`, local time | C |
-//! | 31   | [`Unlock`](crate::request::Unlock) | `u32`, seconds for some sources and tenths for others → done | C, unit open |
-//! | 75   | [`ReadDoor`](crate::request::ReadDoor) | – → `u8`, 1 open | C |
+//! | 201, 202 | [`ReadClock`](crate::request::ReadClock), [`SetClock`](crate::request::SetClock) | `u32`, local time | R |
+//! | 31   | [`Unlock`](crate::request::Unlock) | `u32`, seconds for some sources and tenths for others → done | R, unit open |
+//! | 75   | [`ReadDoor`](crate::request::ReadDoor) | – → `u8`, 1 open | R |
 //! | 64   | [`ReadState`](crate::request::ReadState) | – → the state, in the session field | C |
 //! | 57   | [`BlinkClock`](crate::request::BlinkClock) | `u8` → done | M |
-//! | 66, 67 | [`WriteLcd`](crate::request::WriteLcd), [`ClearLcd`](crate::request::ClearLcd) | line, 0, text → done | C |
+//! | 66, 67 | [`WriteLcd`](crate::request::WriteLcd), [`ClearLcd`](crate::request::ClearLcd) | line, 0, text → done | R |
 //! | 500  | [`Subscribe`](crate::request::Subscribe) | mask → done, then [events](super::realtime) | C |
 //!
 //! # Access and messages
@@ -101,11 +101,11 @@
 //!
 //! | No.  | Request | Payload → reply | Evidence |
 //! |------|---------|-----------------|----------|
-//! | 21, 22 | [`ReadUserGroup`](crate::request::ReadUserGroup), [`WriteUserGroup`](crate::request::WriteUserGroup) | internal number as `u32`, group | C |
-//! | 23, 24 | [`ReadUserZones`](crate::request::ReadUserZones), [`WriteUserZones`](crate::request::WriteUserZones) | flag and three zones; the flag is inverted between the two | C, D |
-//! | 25, 26 | [`ReadGroup`](crate::request::ReadGroup), [`WriteGroup`](crate::request::WriteGroup) | 8 bytes | C, D |
-//! | 27, 28 | [`ReadTimeZone`](crate::request::ReadTimeZone), [`WriteTimeZone`](crate::request::WriteTimeZone) | index, seven days; the index has two bytes or four | C |
-//! | 29, 30 | [`ReadCombination`](crate::request::ReadCombination), [`WriteCombination`](crate::request::WriteCombination) | 8 bytes | C, D |
+//! | 21, 22 | [`ReadUserGroup`](crate::request::ReadUserGroup), [`WriteUserGroup`](crate::request::WriteUserGroup) | internal number as `u32`, group | D |
+//! | 23, 24 | [`ReadUserZones`](crate::request::ReadUserZones), [`WriteUserZones`](crate::request::WriteUserZones) | flag and three zones; the flag is inverted between the two | D |
+//! | 25, 26 | [`ReadGroup`](crate::request::ReadGroup), [`WriteGroup`](crate::request::WriteGroup) | 8 bytes | D |
+//! | 27, 28 | [`ReadTimeZone`](crate::request::ReadTimeZone), [`WriteTimeZone`](crate::request::WriteTimeZone) | index, seven days; the index has two bytes or four | D, reply C |
+//! | 29, 30 | [`ReadCombination`](crate::request::ReadCombination), [`WriteCombination`](crate::request::WriteCombination) | 8 bytes | D, reply C |
 //! | 32   | [`ClearAccess`](crate::request::ClearAccess) | – → done | D |
 //! | 79, 80 | [`WriteVerifyRule`](crate::request::WriteVerifyRule), [`ReadVerifyRule`](crate::request::ReadVerifyRule) | internal number, rule, zeros: 24 bytes | C |
 //! | 70, 71, 72 | [`WriteMessage`](crate::request::WriteMessage), [`ReadMessage`](crate::request::ReadMessage), [`DeleteMessage`](crate::request::DeleteMessage) | 11 bytes and a text of 61 or 321 | M, 1 |
