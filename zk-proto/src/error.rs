@@ -303,8 +303,9 @@ impl Error {
             ),
             Self::Misuse(error) => matches!(error, Misuse::Poisoned),
             Self::Incomplete { source, .. } => source.is_retryable(),
-            Self::Rejected { .. }
-            | Self::WrongCommKey
+            // The session has ended on the terminal.
+            Self::Rejected { answer, .. } => *answer == Code::ACK_UNAUTH,
+            Self::WrongCommKey
             | Self::NoSuchUser { .. }
             | Self::AmbiguousUser { .. }
             | Self::NotKept { .. } => false,

@@ -423,7 +423,7 @@ impl UserList {
         let fits = if announced == 0 && !body.is_empty() {
             None
         } else {
-            detect(&records, count)
+            detect(&records, announced, count)
         };
         let layout = fits.ok_or_else(|| DecodeError::UnknownWidth {
             what: WHAT,
@@ -442,7 +442,10 @@ impl UserList {
     pub fn salvage(data: &Bytes, count: Option<u32>) -> Option<Vec<User>> {
         let (announced, body) = split(data).ok()??;
         let there = body.slice(..announced.min(body.len()));
-        Some(Self::whole_records(&there, detect(&there, count)?))
+        Some(Self::whole_records(
+            &there,
+            detect(&there, announced, count)?,
+        ))
     }
 
     /// Writes the data set a terminal would send.
@@ -469,20 +472,17 @@ impl UserList {
     }
 }
 
-/// The layout that fits: by the count, else the one whose records look most like users.
-fn detect(records: &[u8], count: Option<u32>) -> Option<UserLayout> {
-    let size = records.len();
+/// The layout whose records look most like users, of those that divide the size if any does. `size` is
+/// how many bytes there should be. The width that the counters speak for is believed unless another one
+/// looks better than that: they may be stale.
+fn detect(records: &[u8], size: usize, count: Option<u32>) -> Option<UserLayout> {
+    const COUNTED: usize = 75;
+    const PASS: usize = 50;
     let count = count.unwrap_or(0) as usize;
-    if size == 0 {
+    if records.is_empty() {
         return Some(UserLayout::Bytes72);
     }
-    if count > 0
-        && size.is_multiple_of(count)
-        && let Some(layout) = UserLayout::of_width(size / count)
-    {
-        return Some(layout);
-    }
-    let share = |layout: UserLayout| {
+    let score = |layout: UserLayout| {
         let users = UserList::whole_records(records, layout);
         let mut slots: Vec<u16> = users
             .iter()
@@ -491,15 +491,18 @@ fn detect(records: &[u8], count: Option<u32>) -> Option<UserLayout> {
             .collect();
         slots.sort_unstable();
         slots.dedup();
-        (slots.len() * 100).checked_div(users.len()).unwrap_or(0)
+        let share = (slots.len() * 100).checked_div(users.len()).unwrap_or(0);
+        let counted = count > 0 && count.checked_mul(layout.width()) == Some(size);
+        if counted { share.max(COUNTED) } else { share }
     };
-    let divides = |layout: &UserLayout| size.is_multiple_of(layout.width());
+    let divides = |layout: UserLayout| size.is_multiple_of(layout.width());
     let candidates = UserLayout::ALL.iter().copied();
-    // A width that divides the size wins over one that looks a little better.
     candidates
-        .map(|layout| (share(layout), divides(&layout), layout))
-        .filter(|(share, _, _)| *share >= 50)
-        .max_by_key(|(share, divides, _)| (*divides, *share))
+        // Of equals the last is taken, and the usual one is first.
+        .rev()
+        .map(|layout| (divides(layout), score(layout), layout))
+        .filter(|(_, score, _)| *score >= PASS)
+        .max_by_key(|(divides, score, _)| (*divides, *score))
         .map(|(_, _, layout)| layout)
 }
 
@@ -536,7 +539,20 @@ mod tests {
             }
             let mut data = BytesMut::new();
             UserList::encode(&users, layout, &mut data);
-            assert_eq!(UserList::parse(&data.freeze(), None), Ok(users));
+            let data = data.freeze();
+            // Whatever the counters say: they may be stale.
+            let stale = (0..130).map(Some);
+            for counted in stale.chain([None, Some(u32::MAX)]) {
+                assert_eq!(
+                    UserList::parse(&data, counted).as_ref(),
+                    Ok(&users),
+                    "{counted:?}"
+                );
+            }
+            // And of a list that did not come whole, what came.
+            let part = data.slice(..data.len() * 2 / 3);
+            let saved = UserList::salvage(&part, None).unwrap();
+            assert!(!saved.is_empty() && users.starts_with(&saved));
         }
     }
 }

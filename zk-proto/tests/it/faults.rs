@@ -117,6 +117,22 @@ async fn a_whole_operation_has_a_deadline_too() {
 }
 
 #[tokio::test]
+async fn a_session_that_ended_on_the_terminal_is_worth_another_try() {
+    let ended = Fault::reject(Code::GET_TIME, Code::ACK_UNAUTH).times(1);
+    let device = device().fault(ended).start().await.unwrap();
+    let mut terminal = Client::connect(device.addr(), usual()).await.unwrap();
+    let error = terminal.time().await.unwrap_err();
+    assert_eq!((error.kind(), error.is_retryable()), ("rejected", true));
+    assert!(error.remedy().contains("Connect again"));
+    Client::connect(device.addr(), usual())
+        .await
+        .unwrap()
+        .time()
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
 async fn garbage_is_no_terminal() {
     let error = connect_error(Fault::garbage(), usual()).await;
     assert!(matches!(error, Error::Decode(DecodeError::BadMagic { found }) if found == *b"HTTP"));
