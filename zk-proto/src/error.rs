@@ -281,6 +281,16 @@ pub enum Misuse {
     /// The ticket belongs to another call.
     #[error("the ticket belongs to another call")]
     WrongTicket,
+    /// The terminal's records have no room for this, or cannot hold it: old firmware has ids of digits
+    /// alone.
+    #[error("the terminal's records cannot hold this {what}")]
+    DoesNotFit {
+        /// What it is, such as `user id`.
+        what: &'static str,
+    },
+    /// The terminal's encoding lacks some of the characters.
+    #[error("the terminal's encoding has not all of these characters")]
+    NotEncodable,
 }
 
 impl Error {
@@ -386,6 +396,13 @@ impl Error {
                 _ => "Check the address and the network.",
             },
             Self::Misuse(Misuse::Poisoned) => "Connect again.",
+            Self::Misuse(Misuse::DoesNotFit { .. }) => {
+                "Choose a shorter one; a user id of digits alone, without leading zeros, fits every \
+                 terminal."
+            }
+            Self::Misuse(Misuse::NotEncodable) => {
+                "Choose other characters, or the encoding of the terminal's language."
+            }
             Self::Misuse(_) => "This is a mistake in the calling program.",
             Self::NoSuchUser { .. } => {
                 "Compare with the terminal's list of users; the id is the text people type, with its \

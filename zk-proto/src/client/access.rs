@@ -4,7 +4,7 @@
 
 use super::Client;
 use crate::{
-    Code, Error,
+    Code, Error, Misuse,
     record::{Combination, Group, Message, TimeZone, UserZones, VerifyRule},
     request::{
         ClearAccess, ClearAdmins, Confirmed, DeleteMessage, LinkMessage, ReadCombination,
@@ -97,15 +97,19 @@ impl Client {
         }
     }
 
-    /// Writes a short message. Newer firmware has room for 321 bytes of text and takes nothing shorter;
-    /// where that is refused, the 61 bytes of old firmware are tried.
+    /// Writes a short message of at most 321 bytes of text. Newer firmware has room for them and takes
+    /// nothing shorter; where that is refused and 61 bytes are enough, the shape of old firmware is
+    /// tried.
     pub async fn set_message(&mut self, message: &Message) -> Result<(), Error> {
+        if !message.fits(true) {
+            return Err(Misuse::DoesNotFit { what: "text" }.into());
+        }
         let write = |long| WriteMessage {
             message: message.clone(),
             long,
         };
         match self.call(write(true)).await {
-            Err(Error::Rejected { .. }) => self.call(write(false)).await,
+            Err(Error::Rejected { .. }) if message.fits(false) => self.call(write(false)).await,
             result => result,
         }
     }

@@ -7,7 +7,7 @@ use std::{
 
 use super::Client;
 use crate::{
-    Error,
+    Error, Misuse,
     request::{
         BlinkClock, ClearLcd, DeviceState, DoorState, PlayVoice, PowerOff, ReadDoor, ReadPinWidth,
         ReadState, RefreshOptions, Request, Restart, Sleep, Unlock, Wake, WriteLcd, WriteOption,
@@ -115,9 +115,10 @@ impl Client {
         self.call(Unlock { duration }).await
     }
 
-    /// Writes on a line of the screen; few terminals with a colour screen do so.
+    /// Writes on a line of the screen, in this connection's encoding; few terminals with a colour screen
+    /// do so.
     pub async fn write_lcd(&mut self, line: u16, text: &str) -> Result<(), Error> {
-        let text = self.encoding().encode(text).unwrap_or_default();
+        let text = self.encoding().encode(text).ok_or(Misuse::NotEncodable)?;
         self.call(WriteLcd { line, text: &text }).await
     }
 

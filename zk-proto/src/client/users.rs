@@ -2,7 +2,7 @@
 
 use super::Client;
 use crate::{
-    Code, Error,
+    Code, Error, Misuse,
     record::{User, UserLayout, UserRecord},
     request::{DeleteUser, RefreshData, Request, WriteUser},
 };
@@ -74,42 +74,55 @@ impl Client {
             refuse_taken(&records, &user)?;
         }
         record.set(&user);
-        self.write_user(record).await
+        self.write_user(record, &user).await
     }
 
-    /// Adds a user in a slot that is free; `user.uid` is not looked at. An id that is taken is
-    /// refused before anything is sent.
+    /// Adds a user in a slot that is free; `user.uid` is not looked at. An id that is taken, or that the
+    /// terminal's records cannot hold, is refused before anything is sent; a name that is too long for
+    /// them is cut, and comes back as it is stored.
     pub async fn add_user(&mut self, user: User) -> Result<User, Error> {
         let records = self.user_records().await?;
         refuse_taken(&records, &user)?;
         let taken: Vec<u16> = records.iter().map(|record| record.user().uid).collect();
+        let usual = records
+            .first()
+            .map_or(UserLayout::Bytes72, UserRecord::layout);
         let behind = taken
             .iter()
             .max()
             .map_or(Some(1), |last| last.checked_add(1));
-        let uid = behind
+        // On the oldest firmware the slot is the id.
+        let named = || {
+            let number = user.user_id.to_number()?;
+            u16::try_from(number).ok()
+        };
+        let uid = match usual {
+            UserLayout::Bytes16 => named(),
+            _ => behind,
+        };
+        let uid = uid
             .or_else(|| (1..=u16::MAX).find(|uid| !taken.contains(uid)))
             .ok_or(Error::Rejected {
                 request: WriteUser::CODE,
                 answer: Code::ERR_4990,
             })?;
         let user = User { uid, ..user };
-        let usual = records
-            .first()
-            .map_or(UserLayout::Bytes72, UserRecord::layout);
-        match self.write_user(UserRecord::new(&user, usual)).await {
+        match self.write_user(UserRecord::new(&user, usual), &user).await {
             // Firmware without users does not show which shape it wants.
             Err(Error::Rejected { .. }) if records.is_empty() => {
-                self.write_user(UserRecord::new(&user, UserLayout::Bytes28))
-                    .await
+                let record = UserRecord::new(&user, UserLayout::Bytes28);
+                self.write_user(record, &user).await
             }
             result => result,
         }
     }
 
     /// Writes a record, makes it effective and reads it back.
-    async fn write_user(&mut self, record: UserRecord) -> Result<User, Error> {
+    async fn write_user(&mut self, record: UserRecord, wanted: &User) -> Result<User, Error> {
         let user = record.user();
+        if user.user_id != wanted.user_id {
+            return Err(Misuse::DoesNotFit { what: "user id" }.into());
+        }
         self.call(WriteUser(record)).await?;
         self.call(RefreshData).await?;
         let after = self.user_records().await?;

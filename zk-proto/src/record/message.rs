@@ -77,6 +77,11 @@ impl Message {
         out.put_bytes(0, room - text.len());
     }
 
+    /// Whether the text has room on old firmware (61 bytes), or newer firmware if `long` (321).
+    pub fn fits(&self, long: bool) -> bool {
+        self.text.len() <= if long { LONG_TEXT } else { TEXT }
+    }
+
     /// The text in an encoding.
     pub fn decode(&self, encoding: Encoding) -> String {
         encoding.decode(&self.text).into_owned()

@@ -302,7 +302,13 @@ fn halves(name: &[u8]) -> (&[u8], &[u8]) {
         .unwrap_or((name, &[]))
 }
 
+/// A text that is too long is cut, and between two characters where it is UTF-8.
 fn put_field<const N: usize>(text: &[u8], out: &mut BytesMut) {
+    let text = match std::str::from_utf8(text) {
+        Ok(text) => text.get(..text.floor_char_boundary(N)).map(str::as_bytes),
+        Err(_) => Some(text),
+    }
+    .unwrap_or(&[]);
     let mut field = [0; N];
     for (to, from) in field.iter_mut().zip(text) {
         *to = *from;

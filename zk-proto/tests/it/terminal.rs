@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use zk_proto::{
-    Client, Code, Connect, Error, Heard, Listen,
+    Client, Code, Connect, Encoding, Error, Heard, Listen, Misuse,
     mock::{Extras, Fault, MockDevice, Profile, Serve, generate},
     record::{
         Attendance, AttendanceLog, Combination, DayWindow, Event, EventCode, EventMask, Group,
@@ -378,6 +378,14 @@ async fn door_screen_voice_and_options() {
         (&[30][..], &[10][..])
     );
     assert_eq!(held.screen[&2], "Hello");
+    terminal.write_lcd(3, "\u{1F600}").await.unwrap();
+    let options = usual().encoding(Encoding::Gbk);
+    let mut other = Client::connect(device.addr(), options).await.unwrap();
+    let error = other.write_lcd(2, "\u{1F600}").await.unwrap_err();
+    assert!(
+        matches!(error, Error::Misuse(Misuse::NotEncodable)),
+        "{error}"
+    );
     terminal.clear_lcd().await.unwrap();
     assert!(device.snapshot().extras.screen.is_empty());
 }
@@ -500,6 +508,17 @@ async fn q9a_messages_are_written_linked_and_deleted() {
         .filter(|request| request.code == Code::SMS_WRQ);
     let lengths: Vec<_> = writes.map(|request| request.payload.len()).collect();
     assert_eq!(lengths, [332, 332, 72]);
+    assert_eq!(terminal.message(3).await.unwrap(), Some(message.clone()));
+    // No text is ever cut.
+    let long = |length| Message {
+        text: vec![b'x'; length],
+        ..message.clone()
+    };
+    device.fault(Fault::reject(Code::SMS_WRQ, Code::ERR_4997).times(1));
+    let error = terminal.set_message(&long(62)).await.unwrap_err();
+    assert_eq!(error.kind(), "rejected");
+    let error = terminal.set_message(&long(322)).await.unwrap_err();
+    assert!(error.remedy().contains("shorter"), "{error}");
     assert_eq!(terminal.message(3).await.unwrap(), Some(message));
     terminal.link_message(9, 3).await.unwrap();
     assert_eq!(device.snapshot().extras.links, [(9, 3)]);

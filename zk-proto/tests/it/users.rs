@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use zk_proto::{
-    Client, Code, Connect, Error,
+    Client, Code, Connect, Error, Misuse,
     mock::{Fault, MockDevice, generate},
     record::{Privilege, User},
     request::Raw,
@@ -236,4 +236,44 @@ async fn q7d_a_new_user_gets_a_slot_of_its_own_and_an_id_of_its_own() {
         .find(|request| request.code == Code::USER_WRQ)
         .unwrap();
     assert_eq!(written.payload[39..48], [1, 0, 0, 0, 0, 0, 0, 0, 0]);
+}
+
+#[tokio::test]
+async fn an_id_that_the_records_cannot_hold_is_not_made_another_one() {
+    for (width, refused) in [(28, "A17"), (28, "007"), (16, "70000"), (16, "x")] {
+        let device = MockDevice::builder()
+            .user(person(3, "3", "Ana"))
+            .user_width(width)
+            .start()
+            .await
+            .unwrap();
+        let mut terminal = connected(&device).await;
+        let error = terminal.add_user(person(0, refused, "Bo")).await;
+        let error = error.unwrap_err();
+        assert!(
+            matches!(error, Error::Misuse(Misuse::DoesNotFit { what: "user id" })),
+            "{error}"
+        );
+        assert!(error.remedy().contains("digits"));
+        assert_eq!(asked(&device, Code::USER_WRQ), 0);
+        // Digits fit. On the oldest firmware they are the slot.
+        let added = terminal.add_user(person(0, "17", "Bo")).await.unwrap();
+        assert_eq!(added.uid, if width == 16 { 17 } else { 4 });
+        let error = terminal.update_user("17", |user| user.user_id = refused.into());
+        assert_eq!(error.await.unwrap_err().kind(), "misuse");
+        assert_eq!(asked(&device, Code::USER_WRQ), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_long_name_is_cut_between_characters() {
+    let device = MockDevice::builder()
+        .user(person(3, "3", "Ana"))
+        .user_width(28)
+        .start()
+        .await
+        .unwrap();
+    let mut terminal = connected(&device).await;
+    let added = terminal.add_user(person(0, "4", "Renéééé")).await.unwrap();
+    assert_eq!(added.name.to_string(), "Renéé");
 }
