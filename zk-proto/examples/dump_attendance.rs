@@ -57,7 +57,7 @@ fn print(document: &Value) {
 }
 
 /// The document, and whether everything was read.
-async fn dump(address: &str, key: CommKey) -> Result<(Value, bool), Error> {
+pub(crate) async fn dump(address: &str, key: CommKey) -> Result<(Value, bool), Error> {
     let mut terminal = Client::connect(address, Connect::auto().comm_key(key)).await?;
     let mut warnings = Vec::new();
     let mut complete = true;

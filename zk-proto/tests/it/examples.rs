@@ -1,10 +1,16 @@
 //! The examples, run against a terminal in software.
 
-use zk_proto::{CommKey, mock::MockDevice};
+use zk_proto::{
+    CommKey,
+    mock::{Fault, MockDevice},
+};
 
 #[path = "../../examples/blocking.rs"]
 #[expect(dead_code, reason = "an example has a main of its own")]
 mod blocking;
+#[path = "../../examples/dump_attendance.rs"]
+#[expect(dead_code, reason = "an example has a main of its own")]
+mod dump_attendance;
 #[path = "../../examples/live_events.rs"]
 #[expect(dead_code, reason = "an example has a main of its own")]
 mod live_events;
@@ -57,4 +63,26 @@ async fn live_events_tells_what_happens_and_what_was_missed() {
         .map(|line| line.split(' ').next().unwrap())
         .collect();
     assert_eq!(lines, ["now", "resumed", "missed", "missed"], "{text}");
+}
+
+#[tokio::test]
+async fn dump_attendance_tells_all_it_could_read() {
+    let device = MockDevice::builder()
+        .comm_key(1234)
+        .generate(1, 10, 500)
+        .start()
+        .await
+        .unwrap();
+    let address = device.addr().to_string();
+    let dump = || dump_attendance::dump(&address, CommKey::new(1234));
+    let (document, complete) = dump().await.unwrap();
+    assert!(complete, "{document:#}");
+    let count = |key: &str| document[key].as_array().map(Vec::len);
+    assert_eq!((count("users"), count("attendance")), (Some(10), Some(500)));
+    // What does not come whole is said to be a part.
+    device.fault(Fault::truncate_log(45).times(1));
+    let (document, complete) = dump().await.unwrap();
+    assert!(!complete, "{document:#}");
+    let count = document["attendance"].as_array().map(Vec::len);
+    assert_eq!(count, Some(498));
 }
