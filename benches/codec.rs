@@ -4,6 +4,7 @@ use std::hint::black_box;
 
 use benches::{Target, beside_rustzk, compare, is_measuring};
 use bytes::{Bytes, BytesMut};
+use chrono::{NaiveDate, NaiveTime, TimeDelta};
 use criterion::{BenchmarkId, Criterion, Throughput};
 use zk_proto::{
     mock::generate,
@@ -191,6 +192,9 @@ fn copy(data: &Bytes) -> Vec<u8> {
 
 /// A log as a terminal sends it: a punch every 97 seconds by one of 500 people.
 fn data_set(records: u32, layout: Layout) -> Bytes {
+    let start = NaiveDate::from_ymd_opt(2024, 1, 1)
+        .unwrap_or_default()
+        .and_time(NaiveTime::MIN);
     let records: Vec<_> = (0..records)
         .map(|number| {
             let uid = u16::try_from(number * 7 % 500).unwrap_or_default() + 1;
@@ -203,7 +207,8 @@ fn data_set(records: u32, layout: Layout) -> Bytes {
                 } else {
                     PunchState::CHECK_OUT
                 },
-                time: PackedTime(700_000_000 + number * 97),
+                time: PackedTime::from_civil(start + TimeDelta::seconds(i64::from(number) * 97))
+                    .expect("a time before 2100"),
                 work_code: 0,
             }
         })

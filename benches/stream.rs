@@ -4,7 +4,7 @@
 use std::{hint::black_box, time::Instant};
 
 use benches::{Target, beside_rustzk, compare, is_measuring};
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 use chrono::{DateTime, NaiveDateTime};
 use zk_proto::{
     Code, Session,
@@ -151,10 +151,10 @@ fn call<R: Request>(
     mut ask: impl FnMut(Bytes) -> Bytes,
 ) -> R::Reply {
     let ticket = session.submit(request, now);
-    let mut arrived = BytesMut::new();
+    let mut arrived = Bytes::new();
     loop {
         match session.poll_output() {
-            Output::Transmit(request) => arrived = ask(request).into(),
+            Output::Transmit(request) => arrived = ask(request),
             Output::Event(Event::Answer { ticket: id, result }) => {
                 return ticket.open(id, result).expect("an answer");
             }
