@@ -2,19 +2,37 @@
 //!
 //! `cargo run -p zk-proto --features mock --example mock_device -- --users 40 --records 3000`
 //!
-//! The first line of output says where it listens. It serves until standard input ends.
+//! The first line of output says where it listens. It serves until standard input ends; until then each line of it is
+//! a command, answered with a line: `{"punch":{…}}`, a row as in `attendance` below, or `{"state":null}`, answered
+//! with everything the terminal holds.
 
-use std::{collections::HashMap, fs, io, net::SocketAddr, process::ExitCode, time::Duration};
+use std::{
+    collections::HashMap,
+    fs,
+    io::{self, BufRead},
+    net::SocketAddr,
+    process::ExitCode,
+    time::Duration,
+};
 
+use bytes::BytesMut;
+use chrono::NaiveDateTime;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use zk_proto::{
     Encoding,
-    mock::{MockDevice, Snapshot, generate},
-    record::{Attendance, Privilege, PunchState, User, VerifyMode},
+    mock::{ChecksumPolicy, Clock, Extras, MockDevice, Serve, Snapshot, generate},
+    record::{
+        Attendance, AttendanceRef, Layout, Privilege, PunchState, Template, TemplateFlag, User,
+        UserLayout, UserRecord, VerifyMode,
+    },
+    wire::PackedTime,
 };
 
-const USAGE: &str = "options, each with a value: --bind HOST:PORT --users N --records N --seed S --comm-key N \
-    --pace MS --data FILE (to write what the terminal holds)";
+const USAGE: &str = "options, each with a value: --bind HOST:PORT --transport both|tcp|udp --users N --records N \
+    --fingers N (of the first users) --seed S --comm-key N --checksum strict|lenient --user-width 72|28 \
+    --attendance-width 40|16|8|49 --event-width N --max-packet N --pace MS --clock TIME (which stands still) \
+    --data FILE (to write what the terminal holds)";
 
 const FIRMWARE: &str = "Ver 6.60 Jun  9 2017";
 const CAPACITY: (u32, u32) = (10_000, 200_000);
@@ -30,52 +48,102 @@ async fn main() -> ExitCode {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the caller reads the address")]
+#[expect(clippy::print_stdout, reason = "the caller reads the answers")]
 async fn run() -> Result<(), String> {
-    let mut options = Options::read()?;
+    let options = Options::read()?;
+    let device = start(&options).await?;
+    if let Some(file) = options.0.get("--data") {
+        fs::write(file, state(&device).to_string()).map_err(|error| format!("{file}: {error}"))?;
+    }
+    let serial = &device.snapshot().options["~SerialNumber"];
+    println!(
+        "{}",
+        json!({"tcp": device.addr(), "udp": device.addr(), "serial_number": serial})
+    );
+    let obey = tokio::task::spawn_blocking(move || {
+        for line in io::stdin().lock().lines() {
+            let line = line.map_err(|error| error.to_string())?;
+            println!("{}", obey(&device, &line)?);
+        }
+        Ok(())
+    });
+    obey.await.map_err(|error| error.to_string())?
+}
+
+async fn start(options: &Options) -> Result<MockDevice, String> {
+    let bind: SocketAddr = options.parse("--bind", "127.0.0.1:0")?;
+    let user_width = options.parse("--user-width", "72")?;
+    let attendance_width = options.parse("--attendance-width", "40")?;
+    let unknown = |width: usize| format!("{width}: {USAGE}");
+    let user_layout = UserLayout::of_width(user_width).ok_or_else(|| unknown(user_width))?;
+    let layout = Layout::of_width(attendance_width).ok_or_else(|| unknown(attendance_width))?;
     let (mut users, mut records) = generate(
         options.number("--seed")?,
         options.number("--users")?,
         options.number("--records")?,
     );
-    go_to_the_edges(&mut users, &mut records);
-    let bind: SocketAddr = options.parse("--bind", "127.0.0.1:0")?;
-    let device = MockDevice::builder()
+    go_to_the_edges(&mut users, &mut records, user_layout);
+    for user in &mut users {
+        *user = UserRecord::new(user, user_layout).user();
+    }
+    for record in &mut records {
+        *record = stored(record, layout)?;
+    }
+    let extras = Extras {
+        templates: fingers(&users, options.number("--fingers")?),
+        ..Extras::default()
+    };
+    let clock = match options.0.get("--clock") {
+        Some(time) => Clock::Fixed(civil(time)?),
+        None => Clock::System,
+    };
+    MockDevice::builder()
         .bind(bind)
+        .serve(options.choice(
+            "--transport",
+            &[
+                ("both", Serve::Both),
+                ("tcp", Serve::Tcp),
+                ("udp", Serve::Udp),
+            ],
+        )?)
+        .checksum(options.choice(
+            "--checksum",
+            &[
+                ("strict", ChecksumPolicy::Strict),
+                ("lenient", ChecksumPolicy::Lenient),
+            ],
+        )?)
         .comm_key(options.number::<u32>("--comm-key")?)
+        .max_packet(options.parse("--max-packet", "1008")?)
         .pace(Duration::from_millis(options.number("--pace")?))
+        .clock(clock)
         .firmware(FIRMWARE)
         .capacity(CAPACITY.0, CAPACITY.1)
+        .user_width(user_width)
+        .attendance_layout(layout)
+        .event_width(options.parse("--event-width", "32")?)
         .users(users)
         .records(records)
+        .extras(extras)
         .start()
         .await
-        .map_err(|error| format!("{bind}: {error}"))?;
-    let held = device.snapshot();
-    if let Some(file) = options.0.remove("--data") {
-        fs::write(&file, dump(&held).to_string()).map_err(|error| format!("{file}: {error}"))?;
-    }
-    println!(
-        "{}",
-        json!({"tcp": device.addr(), "udp": device.addr(), "serial_number": held.options["~SerialNumber"]})
-    );
-    let closed = tokio::task::spawn_blocking(|| io::copy(&mut io::stdin(), &mut io::sink()));
-    closed
-        .await
-        .map_err(|error| error.to_string())?
-        .map_err(|error| error.to_string())?;
-    Ok(())
+        .map_err(|error| format!("{bind}: {error}"))
 }
 
 /// Gives the last user and the first records values that made-up people do not have.
-fn go_to_the_edges(users: &mut [User], records: &mut [Attendance]) {
+fn go_to_the_edges(users: &mut [User], records: &mut [Attendance], layout: UserLayout) {
     let Some(last) = users.last_mut() else {
         return;
     };
+    let (user_id, name) = match layout {
+        UserLayout::Bytes28 => ("4294967295", "Чех"),
+        _ => ("A1b2-C3d4-E5", "Чехов 李"),
+    };
     *last = User {
         uid: u16::MAX,
-        user_id: "A1b2-C3d4-E5".into(),
-        name: "Чехов 李".into(),
+        user_id: user_id.into(),
+        name: name.into(),
         privilege: Privilege(Privilege::MANAGER.0 | 1),
         card: u32::MAX,
         group: 255,
@@ -98,7 +166,107 @@ fn go_to_the_edges(users: &mut [User], records: &mut [Attendance]) {
     }
 }
 
-/// What a terminal holds, in the form of `zk-bridge device dump`.
+/// A record with what is left of it in its layout.
+fn stored(record: &Attendance, layout: Layout) -> Result<Attendance, String> {
+    let mut bytes = BytesMut::new();
+    record.encode(layout, &mut bytes);
+    AttendanceRef::parse(&bytes, layout)
+        .map(|record| record.to_record())
+        .map_err(|error| error.to_string())
+}
+
+/// A template for one finger of each of the first users; their sizes differ.
+fn fingers(users: &[User], count: usize) -> std::collections::BTreeMap<(u16, u8), Template> {
+    let template = |(user, size): (&User, u16)| {
+        let finger = u8::try_from(user.uid % 10).unwrap_or(0);
+        let bytes = (0..size).map(|at| (at.wrapping_mul(31) ^ user.uid).to_le_bytes()[0] | 1);
+        let template = Template {
+            uid: user.uid,
+            finger,
+            flag: TemplateFlag::VALID,
+            data: bytes.collect::<Vec<_>>().into(),
+        };
+        ((user.uid, finger), template)
+    };
+    let sizes = (400..).step_by(101);
+    users.iter().take(count).zip(sizes).map(template).collect()
+}
+
+/// One line of standard input.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Command {
+    Punch(Row),
+    State,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Row {
+    user_id: String,
+    uid: u16,
+    time: String,
+    verify_mode: u8,
+    punch_state: u8,
+    work_code: u32,
+}
+
+fn obey(device: &MockDevice, line: &str) -> Result<Value, String> {
+    let command = serde_json::from_str(line).map_err(|error| format!("{line}: {error}"))?;
+    match command {
+        Command::Punch(punch) => {
+            let time = civil(&punch.time)?;
+            device.punch(Attendance {
+                uid: punch.uid,
+                user_id: punch.user_id.as_str().into(),
+                verify_mode: VerifyMode(punch.verify_mode),
+                punch_state: PunchState(punch.punch_state),
+                time: PackedTime::from_civil(time).map_err(|error| error.to_string())?,
+                work_code: punch.work_code,
+            });
+            Ok(json!({"ok": "punch"}))
+        }
+        Command::State => Ok(state(device)),
+    }
+}
+
+fn civil(text: &str) -> Result<NaiveDateTime, String> {
+    text.parse().map_err(|error| format!("{text}: {error}"))
+}
+
+/// What a terminal holds: the form of `zk-bridge device dump`, and beside it what that does not tell.
+fn state(device: &MockDevice) -> Value {
+    let held = device.snapshot();
+    let mut state = dump(&held);
+    let template = |template: &Template| {
+        json!({
+            "uid": template.uid,
+            "finger": template.finger,
+            "flag": template.flag.0,
+            "data": hex(&template.data),
+        })
+    };
+    let extras = &held.extras;
+    state["device"]["time"] = json!(device.time().to_string());
+    state["templates"] = extras.templates.values().map(template).collect();
+    state["options"] = json!(held.options);
+    state["disabled"] = json!(held.disabled);
+    state["unlocked"] = json!(extras.unlocked);
+    state["played"] = json!(extras.played);
+    state["screen"] = json!(extras.screen);
+    state["commands"] = json!(device.stats().commands);
+    state
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
 fn dump(held: &Snapshot) -> Value {
     let option = |key: &str| held.options.get(key);
     let user = |user: &User| {
@@ -129,12 +297,11 @@ fn dump(held: &Snapshot) -> Value {
             "platform": option("~Platform"),
             "name": option("~DeviceName"),
             "mac": option("MAC"),
-            "time": null,
         },
         "counters": {
             "users": held.users.len(),
             "users_max": CAPACITY.0,
-            "fingers": 0,
+            "fingers": held.extras.templates.len(),
             "fingers_max": 3000,
             "records": held.records.len(),
             "records_max": CAPACITY.1,
@@ -171,5 +338,16 @@ impl Options {
     fn parse<T: std::str::FromStr>(&self, name: &str, default: &str) -> Result<T, String> {
         let text = self.0.get(name).map_or(default, String::as_str);
         text.parse().map_err(|_| format!("{name} {text}: {USAGE}"))
+    }
+
+    /// One of these; the first unless said otherwise.
+    fn choice<T: Copy>(&self, name: &str, choices: &[(&str, T)]) -> Result<T, String> {
+        let Some(text) = self.0.get(name) else {
+            return Ok(choices[0].1);
+        };
+        let found = choices.iter().find(|(known, _)| known == text);
+        found
+            .map(|(_, choice)| *choice)
+            .ok_or_else(|| format!("{name} {text}: {USAGE}"))
     }
 }

@@ -648,7 +648,7 @@ impl Terminal {
         }
     }
 
-    fn time(&self, now: NaiveDateTime) -> PackedTime {
+    pub(super) fn time(&self, now: NaiveDateTime) -> PackedTime {
         PackedTime::from_civil(self.base(now) + self.clock_offset).unwrap_or_default()
     }
 }

@@ -25,7 +25,7 @@ use super::{
 use crate::{
     Code,
     record::{Attendance, Event},
-    wire::{Framer, Transport},
+    wire::{Framer, PackedTime, Transport},
 };
 
 /// How often a second socket is tried on the port number of the first.
@@ -112,6 +112,11 @@ impl MockDevice {
     /// What the terminal holds.
     pub fn snapshot(&self) -> Snapshot {
         self.shared.terminal().snapshot()
+    }
+
+    /// What its clock says.
+    pub fn time(&self) -> PackedTime {
+        self.shared.terminal().time(now())
     }
 
     /// Adds a record to the log; clients that listen for events hear of it.

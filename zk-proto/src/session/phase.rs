@@ -20,7 +20,7 @@ pub(super) struct Context<'a> {
     pub(super) sent: Code,
 }
 
-/// Where a call stands.
+/// Where a call stands. It moves with every packet, so what is large is boxed.
 #[derive(Debug)]
 pub(super) enum Step {
     /// CONNECT was sent.
@@ -30,11 +30,11 @@ pub(super) enum Step {
     /// A request with a single answer was sent.
     Single,
     /// A request was sent whose answer may come in parts.
-    Transfer(Inbound),
+    Transfer(Box<Inbound>),
     /// A bulk read: 1503 was sent.
-    Preparing(Inbound),
+    Preparing(Box<Inbound>),
     /// 1504 was sent, for a slice or for a bulk read.
-    Reading(Reading),
+    Reading(Box<Reading>),
     /// 1502 was sent; the result is already known.
     Freeing(Box<Result<Answer, Error>>),
 }
@@ -78,17 +78,17 @@ impl Next {
 impl Step {
     /// The beginning of a call whose answer may come in parts.
     pub(super) fn transfer(context: &Context<'_>) -> Self {
-        Self::Transfer(Inbound::whole(context))
+        Self::Transfer(Box::new(Inbound::whole(context)))
     }
 
     /// The beginning of a bulk read.
     pub(super) fn prepare(context: &Context<'_>) -> Self {
-        Self::Preparing(Inbound::whole(context))
+        Self::Preparing(Box::new(Inbound::whole(context)))
     }
 
     /// The beginning of a slice, with the payload of its first request.
     pub(super) fn slice(slice: ReadBuffer, context: &Context<'_>) -> (Bytes, Self) {
-        let reading = Reading::new(slice.offset, slice.len, false, context);
+        let reading = Box::new(Reading::new(slice.offset, slice.len, false, context));
         (reading.request(), Self::Reading(reading))
     }
 
@@ -126,7 +126,7 @@ impl Step {
             Self::Reading(mut reading) => match reading.packet(packet, session_id, context.sent) {
                 Ok(Flow::More) => Next::Stay(Self::Reading(reading)),
                 Ok(_) => chunk_done(reading),
-                Err(error) => read_failed(reading, error),
+                Err(error) => read_failed(*reading, error),
             },
             Self::Freeing(result) => Next::Done(*result),
         }
@@ -155,9 +155,9 @@ impl Step {
     /// The step as it was before any answer, for a repeated request.
     pub(super) fn again(self) -> Self {
         match self {
-            Self::Transfer(inbound) => Self::Transfer(inbound.again()),
-            Self::Preparing(inbound) => Self::Preparing(inbound.again()),
-            Self::Reading(reading) => Self::Reading(reading.again()),
+            Self::Transfer(inbound) => Self::Transfer(Box::new(inbound.again())),
+            Self::Preparing(inbound) => Self::Preparing(Box::new(inbound.again())),
+            Self::Reading(reading) => Self::Reading(Box::new(reading.again())),
             other => other,
         }
     }
@@ -213,7 +213,7 @@ fn prepared(answer: &Answer, context: &Context<'_>) -> Next {
         };
         return Next::free(Err(error.into()));
     }
-    let reading = Reading::new(0, prepared.size, true, context);
+    let reading = Box::new(Reading::new(0, prepared.size, true, context));
     if prepared.size == 0 {
         return Next::free(Ok(reading.into_answer()));
     }
@@ -226,9 +226,9 @@ fn prepared(answer: &Answer, context: &Context<'_>) -> Next {
     }
 }
 
-fn chunk_done(mut reading: Reading) -> Next {
+fn chunk_done(mut reading: Box<Reading>) -> Next {
     match reading.chunk_done() {
-        Err(error) => read_failed(reading, error),
+        Err(error) => read_failed(*reading, error),
         Ok(false) => {
             let progress = Some(reading.progress());
             Next::Send {
