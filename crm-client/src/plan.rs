@@ -238,6 +238,19 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
+    /// Nothing (more) is to be sent.
+    pub(crate) fn abandon(&mut self, ending: Ending) -> Result<(), Error> {
+        let (after, reason) = match ending {
+            Ending::Failed(error) if !self.has_settled() => return Err(error),
+            Ending::Failed(error) => (None, error.to_string()),
+            Ending::NotConnected { reason } | Ending::NoAnswer { reason } => (None, reason),
+            Ending::Judged(Verdict::Wait { after, reason, .. }) => (after, reason),
+            Ending::Judged(verdict) => (None, verdict.into_reason()),
+        };
+        self.give_up(after, &reason);
+        Ok(())
+    }
+
     /// One outcome per entry, in their order.
     pub fn finish(self) -> Vec<Outcome> {
         let unsent = || Outcome::Retry {
