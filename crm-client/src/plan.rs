@@ -76,6 +76,11 @@ impl Ending {
         }
     }
 
+    pub(crate) fn is_rejection(&self) -> bool {
+        let rejects = |outcomes: &[Outcome]| matches!(outcomes, [Outcome::Rejected { .. }]);
+        matches!(self, Self::Judged(Verdict::Done(outcomes)) if rejects(outcomes))
+    }
+
     pub(crate) fn rejected(reason: impl Into<String>) -> Self {
         let reason = reason.into();
         Self::Judged(Verdict::Done(vec![Outcome::Rejected { reason }]))

@@ -169,12 +169,14 @@ impl ServerCertVerifier for Pinned {
                 fingerprint(end_entity)
             )));
         }
-        let (now, validity) = (now.as_secs(), tbs.validity());
-        if now < validity.not_before.to_unix_duration().as_secs() {
-            return Err(CertificateError::NotValidYet.into());
+        let not_before = UnixTime::since_unix_epoch(tbs.validity().not_before.to_unix_duration());
+        let not_after = UnixTime::since_unix_epoch(tbs.validity().not_after.to_unix_duration());
+        let time = now;
+        if time < not_before {
+            return Err(CertificateError::NotValidYetContext { time, not_before }.into());
         }
-        if now > validity.not_after.to_unix_duration().as_secs() {
-            return Err(CertificateError::Expired.into());
+        if time > not_after {
+            return Err(CertificateError::ExpiredContext { time, not_after }.into());
         }
         verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
         Ok(ServerCertVerified::assertion())

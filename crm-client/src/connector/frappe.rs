@@ -117,11 +117,16 @@ impl Frappe<'_> {
         if said.words.contains(DUPLICATE) {
             return Ok(Outcome::AlreadyKnown);
         }
-        // A site in another language has other words for it; what it holds is the same in all.
-        if answer.status == 417 && said.is_in_unknown_words() && self.holds(http, entry).await? {
-            return Ok(Outcome::AlreadyKnown);
+        let refusal = self.refusal(&answer);
+        if !said.is_in_unknown_words() || !refusal.is_rejection() {
+            return Err(refusal);
         }
-        Err(self.refusal(&answer))
+        // A site in another language has other words for it; what it holds is the same in all.
+        match self.holds(http, entry).await {
+            Ok(true) => Ok(Outcome::AlreadyKnown),
+            Err(lost @ (Ending::NotConnected { .. } | Ending::NoAnswer { .. })) => Err(lost),
+            Ok(false) | Err(_) => Err(refusal),
+        }
     }
 
     async fn holds(self, http: &Http, entry: &Entry) -> Result<bool, Ending> {
