@@ -9,8 +9,9 @@ use crate::{Entry, Error};
 pub trait Crm: Send + Sync {
     /// Sends entries and tells what became of each: one outcome per entry, in their order.
     ///
-    /// Within one push a batch may be split, but no entry is sent the same way twice. An error concerns the whole
-    /// target and needs a human; then nothing was settled and no attempt should be counted.
+    /// Within one push a batch may be split, but no entry is sent the same way twice. Requests may overtake each other,
+    /// so a push holds one revision of an entry at most. An error concerns the whole target and needs a human; then
+    /// nothing was settled and no attempt should be counted.
     fn push(&self, entries: &[Entry]) -> impl Future<Output = Result<Vec<Outcome>, Error>> + Send;
 
     /// Asks whether the target can be reached and lets us in, without telling it anything.

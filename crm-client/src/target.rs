@@ -341,11 +341,7 @@ impl Target {
     /// # Ok::<(), crm_client::Error>(())
     /// ```
     pub fn preview(&self, entries: &[Entry]) -> Vec<Result<Request, String>> {
-        let secret = if self.token.expose().is_empty() {
-            ""
-        } else {
-            HIDDEN
-        };
+        let secret = self.secret(true);
         match &self.wire {
             Wire::Frappe(options) => {
                 let frappe = self.frappe(options, secret);
@@ -358,7 +354,7 @@ impl Target {
             _ => {
                 let mut plan = self.plan(entries);
                 std::iter::from_fn(|| plan.next_step())
-                    .map(|step| self.request(&step, entries, secret))
+                    .map(|step| self.request(&step, entries, true))
                     .collect()
             }
         }
@@ -380,8 +376,8 @@ impl Target {
     }
 
     /// The request of a step, or why its entries cannot be told to this target.
-    fn request(&self, step: &Step, entries: &[Entry], secret: &str) -> Result<Request, String> {
-        let url = self.url.as_str();
+    fn request(&self, step: &Step, entries: &[Entry], preview: bool) -> Result<Request, String> {
+        let (url, secret) = (self.url.as_str(), self.secret(preview));
         let told = &entries[step.range()];
         let request = match (&self.wire, step) {
             (Wire::Json(Some(url)), Step::Batch(_)) => json::batch(url.as_str(), told),
@@ -389,7 +385,7 @@ impl Target {
             (Wire::DeviceData, _) => device::data(url, told)?,
             (Wire::Webhook, _) => {
                 return Ok(webhook::request(url, self.kind, told, |body| {
-                    if secret == HIDDEN {
+                    if preview {
                         return HIDDEN.to_owned();
                     }
                     webhook::sign_webhook(&self.token, body.as_bytes(), (self.clock)())
@@ -416,7 +412,7 @@ impl Target {
     }
 
     async fn send(&self, step: Step, entries: &[Entry]) -> (Step, Ending) {
-        let ending = match (self.request(&step, entries, self.token.expose()), &step) {
+        let ending = match (self.request(&step, entries, false), &step) {
             (Ok(request), Step::Single(_)) if request.is_too_large() => {
                 Ending::rejected("the request would be larger than 1 MiB")
             }
@@ -447,6 +443,14 @@ impl Target {
                 single(answer, hidden).map(|outcome| Verdict::of(answer, outcome))
             }
             (_, Step::Batch(_)) => batch(answer, told, hidden),
+        }
+    }
+
+    fn secret(&self, preview: bool) -> &str {
+        match self.token.expose() {
+            "" => "",
+            _ if preview => HIDDEN,
+            secret => secret,
         }
     }
 

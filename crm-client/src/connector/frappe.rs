@@ -379,8 +379,23 @@ fn without_tags(html: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
     use super::{Said, without_tags};
     use crate::plan::Answer;
+
+    proptest! {
+        /// What is no markup comes through whole, wherever it was hidden, and nothing is too odd to be read.
+        #[test]
+        fn any_words_come_through(words in "[^<]*\\PC[^<]*", junk in any::<Vec<u8>>()) {
+            let message = json!({"message": words}).to_string();
+            let hidden = json!({"_server_messages": json!([message]).to_string()}).to_string();
+            prop_assert_eq!(said(&hidden).1, words);
+            let odd = Answer { status: 417, body: junk, ..Answer::default() };
+            prop_assert_eq!(Said::of(&odd).exception, "");
+        }
+    }
 
     fn said(body: &str) -> (String, String) {
         let answer = Answer {

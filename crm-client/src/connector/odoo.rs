@@ -1,4 +1,4 @@
-//! `hr.attendance` of Odoo, over JSON-RPC.
+//! `hr.attendance` of Odoo, over JSON-RPC; Odoo calls it deprecated since version 19 and will remove it with 22 (2028).
 //!
 //! Odoo knows no idempotency keys. A session is the same one if employee and check-in are, so before anything is created
 //! the push asks which of its sessions are there already. Requests go one after the other, removals first and then by

@@ -3,7 +3,9 @@
 use std::ops::RangeInclusive;
 
 use minijinja::value::Serde;
-use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value as Context, escape_formatter};
+use minijinja::{
+    AutoEscape, Environment, ErrorKind, UndefinedBehavior, Value as Context, escape_formatter,
+};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Method;
 use reqwest::header::{HeaderName, HeaderValue};
@@ -23,8 +25,9 @@ use crate::{DayEntry, Entry, Error, Kind, Outcome, PunchEntry, SessionEntry};
 /// to an earlier revision) and `token`. The batch's body sees `records`, a list of such, and `idempotency_key`.
 ///
 /// What a template inserts is escaped for its place: in a JSON body as a JSON value *with* its quotes, so write
-/// `{"id": {{ user_id }}}`; in an address percent-encoded. The address may not change its host. Where no template uses
-/// `token`, it is sent as `Authorization`.
+/// `{"id": {{ user_id }}}`; in an address percent-encoded, where null has no place. The address may not change its
+/// host. Where no template uses `token`, it is sent as `Authorization`. Every template is tried on a sample when the
+/// target is made; what it makes as JSON must be JSON.
 ///
 /// ```
 /// use crm_client::{Connector, Kind, PunchEntry, Target, TargetOptions, TemplateOptions};
@@ -151,6 +154,13 @@ impl Template {
             _ => AutoEscape::None,
         });
         environment.set_formatter(|out, state, value| match state.auto_escape() {
+            AutoEscape::Custom(place) if value.is_none() && place == ADDRESS => Err(
+                // `DELETE /punches/` is not what anybody means.
+                minijinja::Error::new(
+                    ErrorKind::InvalidOperation,
+                    "null has no place in an address",
+                ),
+            ),
             AutoEscape::Custom(_) if value.is_none() => Ok(()),
             AutoEscape::Custom(_) => {
                 let text = value.to_string();

@@ -416,6 +416,22 @@ async fn what_does_not_fit_one_entry_refuses_that_entry_alone() {
     assert!(outcomes[1].is_delivered());
 }
 
+/// `DELETE /punches/` would be asked of all of them.
+#[tokio::test]
+async fn null_has_no_place_in_an_address() {
+    let server = answering(status(200)).await;
+    let target = target(
+        &format!("{}/{{{{ prior_remote_id }}}}", server.uri()),
+        |_| (),
+    );
+    let outcomes = target.push(&[punch("17", 1)]).await.unwrap();
+    assert!(
+        matches!(&outcomes[0], Outcome::Rejected { reason } if reason.contains("null has no place")),
+        "{outcomes:?}"
+    );
+    assert!(server.received_requests().await.unwrap().is_empty());
+}
+
 #[test]
 fn a_preview_hides_the_token_wherever_it_was_put() {
     let target = target("https://hr.example.com/?key={{ token }}", |template| {
