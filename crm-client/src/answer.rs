@@ -155,7 +155,8 @@ pub(crate) fn batch(answer: &Answer, entries: &[Entry], hidden: &str) -> Result<
         Outcome::Accepted { .. } | Outcome::AlreadyKnown
             if (200..=299).contains(&answer.status) =>
         {
-            match results() {
+            let failures = || failures(json.as_ref()?, entries, hidden).map(Verdict::Done);
+            match results().or_else(failures) {
                 Some(done) => done,
                 None if answer.status == 207 || json.as_ref().is_some_and(hints_at_refusals) => {
                     Verdict::Split
@@ -223,6 +224,71 @@ fn results(json: &Value, entries: &[Entry], hidden: &str) -> Option<Vec<Outcome>
     outcomes.collect()
 }
 
+/// The names under which targets list what they did not take.
+const FAILURES: [&str; 4] = ["failed_records", "rejected", "errors", "failed"];
+
+/// `{"failed_records":[{"employee_id", "timestamp", "error"}]}`: all were taken but these, if it is plain which they
+/// are. Where it is not, the batch is sent in halves, and what was taken arrives once more.
+fn failures(json: &Value, entries: &[Entry], hidden: &str) -> Option<Vec<Outcome>> {
+    let items = FAILURES
+        .into_iter()
+        .find_map(|name| json.get(name)?.as_array().filter(|items| !items.is_empty()))?;
+    let counted = json.get("failed").and_then(Value::as_u64);
+    if counted.is_some_and(|count| count != items.len() as u64) {
+        return None;
+    }
+    let mut outcomes = vec![Outcome::Accepted { remote_id: None }; entries.len()];
+    for item in items {
+        let mut meant = (0..entries.len()).filter(|&index| is_about(item, &entries[index]));
+        let (Some(index), None) = (meant.next(), meant.next()) else {
+            return None;
+        };
+        let reason = words_of(item).map_or_else(
+            || "refused without a reason".to_owned(),
+            |words| shorten(&words, hidden),
+        );
+        outcomes[index] = Outcome::Rejected { reason };
+    }
+    Some(outcomes)
+}
+
+/// The item repeats something that the entry said, under our name or a device format's, and contradicts nothing.
+fn is_about(item: &Value, entry: &Entry) -> bool {
+    let content = |name: &str| entry.content().get(name).and_then(scalar);
+    let half = |pick: fn((&str, &str)) -> String| Some(pick(content("time")?.split_once(' ')?));
+    let said = |name: &str| match name {
+        "status" | "reason" | "message" | "detail" | "error" | "errors" => None,
+        "idempotency_key" => Some(entry.key().to_string()),
+        "entry_id" => Some(entry.entry_id().to_owned()),
+        "employee_id" | "emp_no" => content("user_id"),
+        "timestamp" => content("time"),
+        "punch_date" => half(|(date, _)| date.to_owned()),
+        "punch_time" => half(|(_, time)| time.to_owned()),
+        "date" => content("date").or_else(|| half(|(date, _)| date.to_owned())),
+        // Of an export's record it is the second half, of ours the whole.
+        "time" if item.get("timestamp").is_some() => None,
+        name => content(name),
+    };
+    let mut agreed = false;
+    for (name, value) in item.as_object().into_iter().flatten() {
+        if let (Some(said), Some(told)) = (said(name), scalar(value)) {
+            if said != told {
+                return false;
+            }
+            agreed = true;
+        }
+    }
+    agreed
+}
+
+fn scalar(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
 /// A success that says, in some form of its own, that it is not a whole one.
 fn hints_at_refusals(json: &Value) -> bool {
     let told = |name: &str| match json.get(name) {
@@ -231,10 +297,7 @@ fn hints_at_refusals(json: &Value) -> bool {
         Some(Value::Number(count)) => count.as_u64() != Some(0),
         _ => false,
     };
-    json.get("results").is_some()
-        || ["errors", "failed", "rejected", "failed_records"]
-            .into_iter()
-            .any(told)
+    json.get("results").is_some() || FAILURES.into_iter().any(told)
 }
 
 pub(crate) fn accepted(json: Option<&Value>) -> Outcome {

@@ -147,6 +147,75 @@ async fn s152_a_refused_batch_goes_one_by_one() {
     assert_eq!(delivered, [true, true, false, true, true]);
 }
 
+/// Where the target says which ones failed, the others are not sent again.
+#[tokio::test]
+async fn s152_a_partial_success_that_names_its_failures_is_taken_at_its_word() {
+    let failed = |item: Value| json!({"result": "partial_success", "records_sent": 2, "failed": 1, "failed_records": [item]});
+    for (item, reason) in [
+        (
+            json!({"employee_id": "1", "timestamp": "2026-03-02 08:01:10", "error": "no such employee"}),
+            "no such employee",
+        ),
+        (
+            json!({"emp_no": 1, "punch_date": "2026-03-02", "punch_time": "08:01:10"}),
+            "refused without a reason",
+        ),
+        (
+            json!({"employee_id": "1", "date": "2026-03-02", "time": "08:01:10", "timestamp": "2026-03-02 08:01:10", "punch_type": "Check In"}),
+            "refused without a reason",
+        ),
+    ] {
+        let server = MockServer::start().await;
+        let answer = status(200).set_body_json(failed(item));
+        Mock::given(method("POST"))
+            .respond_with(answer)
+            .expect(1)
+            .mount(&server)
+            .await;
+        let entries: Vec<_> = (0..3).map(|user| punch(&user.to_string(), 1)).collect();
+        let outcomes = target(&server.uri(), Connector::DeviceExport)
+            .push(&entries)
+            .await
+            .unwrap();
+        let taken = Outcome::Accepted { remote_id: None };
+        let refused = Outcome::Rejected {
+            reason: reason.into(),
+        };
+        assert_eq!(outcomes, [taken.clone(), refused, taken]);
+    }
+}
+
+/// Nobody, or more than one, could be meant: then it is found out by halves.
+#[tokio::test]
+async fn s152_failures_that_could_be_anybodys_are_found_by_splitting() {
+    for item in [
+        json!({"employee_id": "9"}),
+        json!({"timestamp": "2026-03-02 08:01:10"}),
+        json!({"error": "no such employee"}),
+        json!("1"),
+    ] {
+        let server = MockServer::start().await;
+        let answer = move |request: &Request| {
+            let body: Value = request.body_json().unwrap();
+            match body["records"].as_array().unwrap().len() {
+                1 => status(201),
+                _ => status(200).set_body_json(json!({"failed_records": [item]})),
+            }
+        };
+        Mock::given(method("POST"))
+            .respond_with(answer)
+            .expect(3)
+            .mount(&server)
+            .await;
+        let entries = [punch("1", 1), punch("2", 1)];
+        let outcomes = target(&server.uri(), Connector::DeviceExport)
+            .push(&entries)
+            .await
+            .unwrap();
+        assert!(outcomes.iter().all(Outcome::is_delivered));
+    }
+}
+
 #[tokio::test]
 async fn what_is_no_punch_is_refused_unsent() {
     let server = server().await;
