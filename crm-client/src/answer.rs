@@ -28,6 +28,8 @@ pub struct Answer {
     pub location: Option<String>,
     /// The body, or its beginning.
     pub body: Vec<u8>,
+    /// It is only the beginning.
+    pub cut: bool,
 }
 
 /// What the answer to a [check](crate::Crm::check) means. `hidden` is a secret that must not come back in words.
@@ -158,7 +160,11 @@ pub(crate) fn batch(answer: &Answer, entries: &[Entry], hidden: &str) -> Result<
             let failures = || failures(json.as_ref()?, entries, hidden).map(Verdict::Done);
             match results().or_else(failures) {
                 Some(done) => done,
-                None if answer.status == 207 || json.as_ref().is_some_and(hints_at_refusals) => {
+                // The part that was not read may tell of refusals.
+                None if answer.cut
+                    || answer.status == 207
+                    || json.as_ref().is_some_and(hints_at_refusals) =>
+                {
                     Verdict::Split
                 }
                 None => Verdict::Done(vec![Outcome::Accepted { remote_id: None }; entries.len()]),

@@ -16,8 +16,8 @@ use crate::plan::{Answer, Reply};
 use crate::request::Request;
 use crate::trust::{self, Trust};
 
-/// More of an answer is never read.
-const BODY_CAP: usize = 64 * 1024;
+/// More of an answer is never read. It is enough for the results of some thousand entries.
+const BODY_CAP: usize = 1024 * 1024;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A pool of connections to one target.
@@ -131,11 +131,13 @@ impl Http {
             date: header(DATE),
             location: header(LOCATION),
             body: Vec::new(),
+            cut: false,
         };
-        while answer.body.len() < BODY_CAP {
+        while !answer.cut {
             match response.chunk().await {
                 Ok(Some(chunk)) => {
                     let room = BODY_CAP - answer.body.len();
+                    answer.cut = chunk.len() > room;
                     answer
                         .body
                         .extend_from_slice(&chunk[..chunk.len().min(room)]);

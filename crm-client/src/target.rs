@@ -192,8 +192,8 @@ impl TargetOptions {
 
 /// A target of delivery, whatever its connector.
 ///
-/// HTTPS is required unless the target is on this machine; redirects are not followed; answers are read up to 64 KiB,
-/// requests larger than 1 MiB are split or refused.
+/// HTTPS is required unless the target is on this machine; redirects are not followed; answers are read up to 1 MiB,
+/// requests larger than that are split or refused.
 ///
 /// ```
 /// use crm_client::{Connector, Kind, Target, TargetOptions, Token};

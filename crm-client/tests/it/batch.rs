@@ -124,3 +124,22 @@ async fn a_target_that_knows_no_batches_gets_single_entries() {
     let outcomes = batch_client(&server).push(&entries(3)).await.unwrap();
     assert!(outcomes.iter().all(Outcome::is_delivered));
 }
+
+/// More of an answer than is read: what it would have gone on to say is not taken for a yes.
+#[tokio::test]
+async fn a_batch_whose_answer_is_too_long_to_be_read_is_split() {
+    let server = MockServer::start().await;
+    let endless = json!({"padding": "x".repeat(2 << 20), "failed": 1});
+    Mock::given(path("/many"))
+        .respond_with(ResponseTemplate::new(200).set_body_json(endless))
+        .expect(1)
+        .mount(&server)
+        .await;
+    Mock::given(path("/one"))
+        .respond_with(ResponseTemplate::new(201))
+        .expect(2)
+        .mount(&server)
+        .await;
+    let outcomes = batch_client(&server).push(&entries(2)).await.unwrap();
+    assert!(outcomes.iter().all(Outcome::is_delivered));
+}
