@@ -78,20 +78,7 @@ impl Frappe<'_> {
     /// keep both. If the second half fails, the next attempt finds the first one done.
     async fn try_to_deliver(self, http: &Http, entry: &Entry) -> Result<Outcome, Ending> {
         let insertion = self.insert(entry).map_err(Ending::rejected)?;
-        let old = match entry.prior_remote_id() {
-            Some(name) => Some(name.to_owned()),
-            // The answer that told the name was lost.
-            None if entry.deleted() || entry.revision() > 1 => self.find(http, entry, true).await?,
-            None => None,
-        };
-        let mut removed = false;
-        if let Some(name) = old {
-            let answer = ask(http, &self.remove(&name)).await?;
-            removed = is_success(&answer);
-            if !removed && answer.status != 404 {
-                return Err(self.refusal(&answer));
-            }
-        }
+        let removed = self.take_away(http, entry).await.map_err(of_this_entry)?;
         if entry.deleted() {
             return Ok(if removed {
                 Outcome::Accepted { remote_id: None }
@@ -127,6 +114,27 @@ impl Frappe<'_> {
             Err(lost @ (Ending::NotConnected { .. } | Ending::NoAnswer { .. })) => Err(lost),
             Ok(false) | Err(_) => Err(refusal),
         }
+    }
+
+    /// Whether an earlier revision was there, and is no more.
+    async fn take_away(self, http: &Http, entry: &Entry) -> Result<bool, Ending> {
+        let name = match entry.prior_remote_id() {
+            Some(name) => Some(name.to_owned()),
+            // The answer that told the name was lost.
+            None if entry.deleted() || entry.revision() > 1 => self.find(http, entry, true).await?,
+            None => None,
+        };
+        let Some(name) = name else { return Ok(false) };
+        let answer = ask(http, &self.remove(&name)).await?;
+        if is_success(&answer) {
+            single(&answer, self.secret).map_err(Ending::Failed)?;
+            return Ok(true);
+        }
+        // A 404 of any other kind is a wrong address, not a check-in that is gone.
+        if Said::of(&answer).exception == "DoesNotExistError" {
+            return Ok(false);
+        }
+        Err(self.refusal(&answer))
     }
 
     async fn holds(self, http: &Http, entry: &Entry) -> Result<bool, Ending> {
@@ -259,6 +267,17 @@ impl Frappe<'_> {
             )),
             Ok(_) => Ending::rejected(reason),
         }
+    }
+}
+
+/// Who may insert but neither read nor delete can still be told of all that is new: only the correction is refused.
+fn of_this_entry(ending: Ending) -> Ending {
+    match ending {
+        Ending::Failed(Error::Unauthorised { status: 403, words }) => {
+            let words = words.unwrap_or_else(|| "no permission".to_owned());
+            Ending::rejected(format!("the target answered 403: {words}"))
+        }
+        ending => ending,
     }
 }
 

@@ -441,8 +441,9 @@ impl Odoo<'_> {
 
     /// What an error means for the entry that met it.
     fn refusal(self, fault: &Fault) -> Ending {
-        // "You are not allowed to create 'Attendance' records" is about us, other denials are about the employee.
-        if fault.is("AccessError") && fault.words.starts_with("You are not allowed to") {
+        // "You are not allowed to create 'Attendance' records" is about all we do; other denials are about this employee,
+        // or about corrections.
+        if fault.is("AccessError") && fault.words.starts_with("You are not allowed to create") {
             return self.locked_out(fault);
         }
         let reason = format!(

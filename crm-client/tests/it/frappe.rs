@@ -256,6 +256,34 @@ async fn a_deleted_punch_that_never_came_is_no_news() {
     assert_eq!(outcomes, [Outcome::AlreadyKnown]);
 }
 
+/// A user who may only insert: corrections are refused, and hold nobody up.
+#[tokio::test]
+async fn without_the_right_to_delete_only_corrections_are_refused() {
+    let server = inserting(made("C")).await;
+    let said = json!({"exc_type": "PermissionError", "exception": "frappe.exceptions.PermissionError: No permission"});
+    Mock::given(method("DELETE"))
+        .respond_with(status(403).set_body_json(said))
+        .mount(&server)
+        .await;
+    let entries = [
+        punch("17", 2).with_prior_remote_id(Some("C1".into())),
+        punch("18", 1),
+    ];
+    let outcomes = site(&server.uri()).push(&entries).await.unwrap();
+    let reason = "the target answered 403: No permission".to_owned();
+    assert_eq!(outcomes[0], Outcome::Rejected { reason });
+    assert!(outcomes[1].is_delivered());
+}
+
+/// A wrong address is not a check-in that is gone.
+#[tokio::test]
+async fn a_removal_that_meets_a_strange_404_is_not_done() {
+    let server = MockServer::start().await;
+    let entry = crate::wire::deleted_punch("17").with_prior_remote_id(Some("C1".into()));
+    let error = site(&server.uri()).push(&[entry]).await.unwrap_err();
+    assert_eq!(error, Error::NotHere { status: 404 });
+}
+
 #[tokio::test]
 async fn what_concerns_the_site_is_an_error() {
     let said = |class: &str, words: &str| json!({"exc_type": class, "exception": format!("frappe.exceptions.{class}: {words}")});
