@@ -9,7 +9,7 @@ use attendance_core::{
     Zone,
 };
 use chrono::{NaiveDate, NaiveDateTime, NaiveTime, Weekday};
-use crm_client::{DayEntry, HttpCrm, HttpOptions, Token};
+use crm_client::{Connector, DayEntry, Target, TargetOptions, Token};
 use jiff::Timestamp;
 use jiff::tz::{AmbiguousOffset, TimeZone};
 use secrecy::{ExposeSecret, SecretString};
@@ -478,12 +478,12 @@ pub fn draft(
 }
 
 /// The configured CRM.
-pub fn crm(url: &str, token: &SecretString, timeout: Duration) -> anyhow::Result<HttpCrm> {
+pub fn crm(url: &str, token: &SecretString, timeout: Duration) -> anyhow::Result<Target> {
     let token = Some(token.expose_secret()).filter(|token| !token.is_empty());
-    let mut options = HttpOptions::new(url);
+    let mut options = TargetOptions::new(url, Connector::Json { batch_url: None });
     options.token = token.map(Token::new);
     options.timeout = timeout;
-    HttpCrm::new(options).map_err(|error| crm_failure(&error).into())
+    Target::new(options).map_err(|error| crm_failure(&error).into())
 }
 
 /// A delivery error in the words of the CLI and the pages.

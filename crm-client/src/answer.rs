@@ -28,6 +28,8 @@ pub struct Answer {
     pub location: Option<String>,
     /// The body, or its beginning.
     pub body: Vec<u8>,
+    /// It is only the beginning.
+    pub cut: bool,
 }
 
 /// What the answer to a [check](crate::Crm::check) means. `hidden` is a secret that must not come back in words.
@@ -42,6 +44,7 @@ pub fn check(answer: &Answer, hidden: &str) -> Result<Reached, Error> {
     let reached = Reached {
         status: answer.status,
         web_page: answer.is_web_page(),
+        certificate_ends: None,
     };
     match answer.status {
         200..=299 | 405 => Ok(reached),
@@ -69,10 +72,7 @@ pub fn check(answer: &Answer, hidden: &str) -> Result<Reached, Error> {
 pub fn single(answer: &Answer, hidden: &str) -> Result<Outcome, Error> {
     let status = answer.status;
     let words = answer.words(hidden);
-    let reason = || match &words {
-        Some(words) => format!("the target answered {status}: {words}"),
-        None => format!("the target answered {status}"),
-    };
+    let reason = || answer.reason(words.clone(), hidden);
     match status {
         200..=299 if answer.is_web_page() => Err(Error::WebPage { status }),
         200..=299 => Ok(accepted(answer.json().as_ref())),
@@ -104,14 +104,43 @@ pub fn single(answer: &Answer, hidden: &str) -> Result<Outcome, Error> {
     }
 }
 
+/// What is to become of a step.
 pub(crate) enum Verdict {
     Done(Vec<Outcome>),
     Wait {
         after: Option<Duration>,
+        /// The target asks to be left alone altogether.
+        quiet: bool,
         reason: String,
     },
     Split,
     OneByOne,
+}
+
+impl Verdict {
+    /// The verdict on a single entry.
+    pub(crate) fn of(answer: &Answer, outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Retry { after, reason, .. } => Self::Wait {
+                after,
+                quiet: answer.status == 429 || after.is_some(),
+                reason,
+            },
+            outcome => Self::Done(vec![outcome]),
+        }
+    }
+
+    /// Why it is not done.
+    pub(crate) fn into_reason(self) -> String {
+        match self {
+            Self::Wait { reason, .. } => reason,
+            Self::Done(outcomes) => match outcomes.into_iter().next() {
+                Some(Outcome::Rejected { reason } | Outcome::Retry { reason, .. }) => reason,
+                _ => String::new(),
+            },
+            Self::Split | Self::OneByOne => String::new(),
+        }
+    }
 }
 
 /// What the answer to a batch means.
@@ -128,15 +157,20 @@ pub(crate) fn batch(answer: &Answer, entries: &[Entry], hidden: &str) -> Result<
         Outcome::Accepted { .. } | Outcome::AlreadyKnown
             if (200..=299).contains(&answer.status) =>
         {
-            match results() {
+            let failures = || failures(json.as_ref()?, entries, hidden).map(Verdict::Done);
+            match results().or_else(failures) {
                 Some(done) => done,
-                None if answer.status == 207 || json.as_ref().is_some_and(hints_at_refusals) => {
+                // The part that was not read may tell of refusals.
+                None if answer.cut
+                    || answer.status == 207
+                    || json.as_ref().is_some_and(hints_at_refusals) =>
+                {
                     Verdict::Split
                 }
                 None => Verdict::Done(vec![Outcome::Accepted { remote_id: None }; entries.len()]),
             }
         }
-        Outcome::Retry { after, reason, .. } => Verdict::Wait { after, reason },
+        outcome @ Outcome::Retry { .. } => Verdict::of(answer, outcome),
         // Of a batch, 409 does not say which entries are known.
         _ => results().unwrap_or(Verdict::Split),
     })
@@ -196,6 +230,71 @@ fn results(json: &Value, entries: &[Entry], hidden: &str) -> Option<Vec<Outcome>
     outcomes.collect()
 }
 
+/// The names under which targets list what they did not take.
+const FAILURES: [&str; 4] = ["failed_records", "rejected", "errors", "failed"];
+
+/// `{"failed_records":[{"employee_id", "timestamp", "error"}]}`: all were taken but these, if it is plain which they
+/// are. Where it is not, the batch is sent in halves, and what was taken arrives once more.
+fn failures(json: &Value, entries: &[Entry], hidden: &str) -> Option<Vec<Outcome>> {
+    let items = FAILURES
+        .into_iter()
+        .find_map(|name| json.get(name)?.as_array().filter(|items| !items.is_empty()))?;
+    let counted = json.get("failed").and_then(Value::as_u64);
+    if counted.is_some_and(|count| count != items.len() as u64) {
+        return None;
+    }
+    let mut outcomes = vec![Outcome::Accepted { remote_id: None }; entries.len()];
+    for item in items {
+        let mut meant = (0..entries.len()).filter(|&index| is_about(item, &entries[index]));
+        let (Some(index), None) = (meant.next(), meant.next()) else {
+            return None;
+        };
+        let reason = words_of(item).map_or_else(
+            || "refused without a reason".to_owned(),
+            |words| shorten(&words, hidden),
+        );
+        outcomes[index] = Outcome::Rejected { reason };
+    }
+    Some(outcomes)
+}
+
+/// The item repeats something that the entry said, under our name or a device format's, and contradicts nothing.
+fn is_about(item: &Value, entry: &Entry) -> bool {
+    let content = |name: &str| entry.content().get(name).and_then(scalar);
+    let half = |pick: fn((&str, &str)) -> String| Some(pick(content("time")?.split_once(' ')?));
+    let said = |name: &str| match name {
+        "status" | "reason" | "message" | "detail" | "error" | "errors" => None,
+        "idempotency_key" => Some(entry.key().to_string()),
+        "entry_id" => Some(entry.entry_id().to_owned()),
+        "employee_id" | "emp_no" => content("user_id"),
+        "timestamp" => content("time"),
+        "punch_date" => half(|(date, _)| date.to_owned()),
+        "punch_time" => half(|(_, time)| time.to_owned()),
+        "date" => content("date").or_else(|| half(|(date, _)| date.to_owned())),
+        // Of an export's record it is the second half, of ours the whole.
+        "time" if item.get("timestamp").is_some() => None,
+        name => content(name),
+    };
+    let mut agreed = false;
+    for (name, value) in item.as_object().into_iter().flatten() {
+        if let (Some(said), Some(told)) = (said(name), scalar(value)) {
+            if said != told {
+                return false;
+            }
+            agreed = true;
+        }
+    }
+    agreed
+}
+
+fn scalar(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
 /// A success that says, in some form of its own, that it is not a whole one.
 fn hints_at_refusals(json: &Value) -> bool {
     let told = |name: &str| match json.get(name) {
@@ -204,13 +303,10 @@ fn hints_at_refusals(json: &Value) -> bool {
         Some(Value::Number(count)) => count.as_u64() != Some(0),
         _ => false,
     };
-    json.get("results").is_some()
-        || ["errors", "failed", "rejected", "failed_records"]
-            .into_iter()
-            .any(told)
+    json.get("results").is_some() || FAILURES.into_iter().any(told)
 }
 
-fn accepted(json: Option<&Value>) -> Outcome {
+pub(crate) fn accepted(json: Option<&Value>) -> Outcome {
     let Some(json) = json else {
         return Outcome::Accepted { remote_id: None };
     };
@@ -219,19 +315,23 @@ fn accepted(json: Option<&Value>) -> Outcome {
     }
     let id = ["/remote_id", "/id", "/data/id", "/data/name"]
         .into_iter()
-        .find_map(|place| match json.pointer(place)? {
-            Value::String(id) if !id.is_empty() => Some(id.clone()),
-            Value::Number(id) => Some(id.to_string()),
-            _ => None,
-        });
-    Outcome::Accepted {
-        remote_id: id.filter(|id| id.len() <= REMOTE_ID && !id.contains(char::is_control)),
-    }
+        .find_map(|place| remote_id_at(json, place));
+    Outcome::Accepted { remote_id: id }
+}
+
+/// The id at a JSON pointer; a number will do, a text that is no id will not.
+pub(crate) fn remote_id_at(json: &Value, pointer: &str) -> Option<String> {
+    let id = match json.pointer(pointer)? {
+        Value::String(id) => id.clone(),
+        Value::Number(id) => id.to_string(),
+        _ => return None,
+    };
+    (!id.is_empty() && id.len() <= REMOTE_ID && !id.contains(char::is_control)).then_some(id)
 }
 
 impl Answer {
     /// By the body, not by the type alone: much of the world's PHP sends its JSON as `text/html`.
-    fn is_web_page(&self) -> bool {
+    pub(crate) fn is_web_page(&self) -> bool {
         let body = self
             .body
             .strip_prefix(b"\xef\xbb\xbf")
@@ -249,7 +349,7 @@ impl Answer {
         begins("<!doctype html") || begins("<html") || (html && begins("<"))
     }
 
-    fn json(&self) -> Option<Value> {
+    pub(crate) fn json(&self) -> Option<Value> {
         serde_json::from_slice(&self.body).ok()
     }
 
@@ -264,6 +364,15 @@ impl Answer {
             then.duration_since(now).unwrap_or_default()
         };
         Some(wait.min(LONGEST_WAIT))
+    }
+
+    /// A sentence about a refusal; of the target's words those given, else what it has to say.
+    pub(crate) fn reason(&self, words: Option<String>, hidden: &str) -> String {
+        let status = self.status;
+        match words.or_else(|| self.words(hidden)) {
+            Some(words) => format!("the target answered {status}: {words}"),
+            None => format!("the target answered {status}"),
+        }
     }
 
     /// The target's words: of JSON the telling field, of other text all, of a web page none.
@@ -307,6 +416,17 @@ fn words_of(json: &Value) -> Option<String> {
         Value::Array(items) if !items.is_empty() => Some(Value::Array(items.clone()).to_string()),
         _ => None,
     })
+}
+
+/// The words of one JSON value, if it has any.
+#[cfg(feature = "template")]
+pub(crate) fn words_at(value: &Value, hidden: &str) -> Option<String> {
+    let words = match value {
+        Value::Null => return None,
+        Value::String(words) => words.clone(),
+        other => other.to_string(),
+    };
+    Some(shorten(&words, hidden)).filter(|words| !words.is_empty())
 }
 
 fn says_only_not_found(words: &str) -> bool {

@@ -1,7 +1,7 @@
 //! The port: what any CRM or HR system can be asked, and what it can answer.
 
 use std::future::Future;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::{Entry, Error};
 
@@ -9,8 +9,9 @@ use crate::{Entry, Error};
 pub trait Crm: Send + Sync {
     /// Sends entries and tells what became of each: one outcome per entry, in their order.
     ///
-    /// Within one push a batch may be split, but no entry is sent the same way twice. An error concerns the whole
-    /// target and needs a human; then nothing was settled and no attempt should be counted.
+    /// Within one push a batch may be split, but no entry is sent the same way twice. Requests may overtake each other,
+    /// so a push holds one revision of an entry at most. An error concerns the whole target and needs a human; then
+    /// nothing was settled and no attempt should be counted.
     fn push(&self, entries: &[Entry]) -> impl Future<Output = Result<Vec<Outcome>, Error>> + Send;
 
     /// Asks whether the target can be reached and lets us in, without telling it anything.
@@ -65,4 +66,6 @@ pub struct Reached {
     pub status: u16,
     /// The answer was a web page. Some interfaces show one to readers; more often the address is not the right one.
     pub web_page: bool,
+    /// When the target's certificate ends; none without TLS.
+    pub certificate_ends: Option<SystemTime>,
 }

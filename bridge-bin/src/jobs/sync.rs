@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crm_client::{Crm, Entry, HttpCrm, Outcome};
+use crm_client::{Crm, Entry, Outcome, Target};
 use serde::Serialize;
 
 use super::under_lease;
@@ -74,7 +74,7 @@ pub async fn is_paused(app: &App, now: i64) -> anyhow::Result<bool> {
 }
 
 /// The configured CRM.
-pub fn connect(app: &App) -> anyhow::Result<HttpCrm> {
+pub fn connect(app: &App) -> anyhow::Result<Target> {
     if !is_configured(app) {
         return Err(Failure::new(
             "crm_not_configured",

@@ -1,16 +1,17 @@
 //! Batch first, then smaller, then one by one (S152).
 
-use crm_client::{Crm, HttpCrm, IdempotencyKey, Outcome};
+use crm_client::{Connector, Crm, IdempotencyKey, Outcome, Target};
 use serde_json::{Value, json};
 use wiremock::matchers::path;
 use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 
 use crate::wire::{entries, options};
 
-fn batch_client(server: &MockServer) -> HttpCrm {
+fn batch_client(server: &MockServer) -> Target {
     let mut options = options(&format!("{}/one", server.uri()));
-    options.batch_url = Some(format!("{}/many", server.uri()));
-    HttpCrm::new(options).unwrap()
+    let batch_url = Some(format!("{}/many", server.uri()));
+    options.connector = Connector::Json { batch_url };
+    Target::new(options).unwrap()
 }
 
 fn records(request: &Request) -> Vec<Value> {
@@ -121,5 +122,24 @@ async fn a_target_that_knows_no_batches_gets_single_entries() {
         .mount(&server)
         .await;
     let outcomes = batch_client(&server).push(&entries(3)).await.unwrap();
+    assert!(outcomes.iter().all(Outcome::is_delivered));
+}
+
+/// More of an answer than is read: what it would have gone on to say is not taken for a yes.
+#[tokio::test]
+async fn a_batch_whose_answer_is_too_long_to_be_read_is_split() {
+    let server = MockServer::start().await;
+    let endless = json!({"padding": "x".repeat(2 << 20), "failed": 1});
+    Mock::given(path("/many"))
+        .respond_with(ResponseTemplate::new(200).set_body_json(endless))
+        .expect(1)
+        .mount(&server)
+        .await;
+    Mock::given(path("/one"))
+        .respond_with(ResponseTemplate::new(201))
+        .expect(2)
+        .mount(&server)
+        .await;
+    let outcomes = batch_client(&server).push(&entries(2)).await.unwrap();
     assert!(outcomes.iter().all(Outcome::is_delivered));
 }
