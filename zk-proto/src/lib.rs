@@ -176,7 +176,7 @@ mod client;
 #[cfg(feature = "client")]
 pub use self::client::{Between, Client, Connect, DeviceInfo, Heard, Listen, Live, Locked};
 pub use self::{
-    code::Code,
+    code::{Code, UnknownCode},
     error::{DecodeError, Error, Misuse, Protocol},
     request::CommKey,
     session::{Progress, Session, Stats},

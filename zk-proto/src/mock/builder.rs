@@ -321,6 +321,12 @@ impl Builder {
         self
     }
 
+    /// Whether the door stands open; shut unless set.
+    pub fn door_open(mut self, open: bool) -> Self {
+        self.extras.door_open = open;
+        self
+    }
+
     /// Bytes per user record: 72, 28, 120 or 16.
     pub fn user_width(mut self, bytes: usize) -> Self {
         self.user_width = bytes;

@@ -44,6 +44,8 @@ pub struct Conversation {
     pub(super) upload: Option<(u32, BytesMut)>,
     /// The events the client wants.
     events: EventMask,
+    /// The connection has been told when to end.
+    ends: bool,
 }
 
 /// What a terminal does about a packet.
@@ -57,6 +59,8 @@ pub struct Reaction {
     pub close: bool,
     /// Whether to reset it instead.
     pub reset: bool,
+    /// After how many more bytes to close it, this answer's included.
+    pub drop_after: Option<u64>,
     /// How to cut the frames into writes.
     pub cut: Cut,
 }
@@ -100,6 +104,7 @@ impl Terminal {
             prepared: None,
             upload: None,
             events: EventMask::NONE,
+            ends: false,
         }
     }
 
@@ -133,13 +138,7 @@ impl Terminal {
         if !checksum_valid && self.world.config.checksum == ChecksumPolicy::Strict {
             return Reaction::default();
         }
-        let grown = self.world.faults.take(code, |kind| match kind {
-            Kind::Grow(records) => Some(records.clone()),
-            _ => None,
-        });
-        for record in grown.into_iter().flatten() {
-            self.world.add_record(record);
-        }
+        self.grow(code);
         let replies = self.answer(client, &packet, now);
         self.spoil(client, code, packet.header.reply_id, replies)
     }
@@ -178,6 +177,12 @@ impl Terminal {
         }
     }
 
+    pub(super) fn set_clock(&mut self, clock: Clock) {
+        self.world.config.clock = clock;
+        self.clock_offset = TimeDelta::zero();
+        self.since = None;
+    }
+
     /// Adds a record to the log.
     pub fn punch(&mut self, record: Attendance) {
         self.world.add_record(record);
@@ -206,6 +211,22 @@ impl Terminal {
     /// What was served.
     pub fn stats(&self) -> MockStats {
         self.world.stats.clone()
+    }
+
+    /// Somebody punches while a client asks.
+    fn grow(&mut self, code: Code) {
+        let grown = self.world.faults.take(code, |kind| match kind {
+            Kind::Grow(records) => Some(Ok(records.clone())),
+            Kind::GrowBy(punches) => Some(Err(*punches)),
+            _ => None,
+        });
+        match grown {
+            Some(Ok(records)) => records
+                .into_iter()
+                .for_each(|record| self.world.add_record(record)),
+            Some(Err(punches)) => (0..punches).for_each(|_| self.world.punch_again()),
+            None => {}
+        }
     }
 
     fn answer(
@@ -516,18 +537,27 @@ impl Terminal {
     /// Turns replies into frames, with the faults that concern bytes.
     fn spoil(
         &mut self,
-        client: &Conversation,
+        client: &mut Conversation,
         command: Code,
         reply_id: u16,
         replies: Vec<Reply>,
     ) -> Reaction {
         let faults = &mut self.world.faults;
+        let drop_after = match client.transport {
+            Transport::Tcp if !client.ends => faults.take(command, |kind| match kind {
+                Kind::DropAfter(bytes) => Some(*bytes),
+                _ => None,
+            }),
+            _ => None,
+        };
+        client.ends |= drop_after.is_some();
         let delay = faults.take(command, |kind| match kind {
             Kind::Delay(by) => Some(*by),
             _ => None,
         });
         let mut reaction = Reaction {
             delay: delay.unwrap_or_default(),
+            drop_after,
             ..Reaction::default()
         };
         if replies.is_empty() || faults.hit(command, &Kind::Silence) {

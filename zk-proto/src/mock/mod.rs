@@ -12,6 +12,7 @@ mod extras;
 mod fault;
 mod profile;
 mod server;
+mod spelling;
 mod world;
 
 pub use self::{
@@ -20,7 +21,8 @@ pub use self::{
     device::{Conversation, Cut, Reaction, Terminal},
     extras::Extras,
     fault::Fault,
-    profile::Profile,
+    profile::{Profile, UnknownProfile},
     server::MockDevice,
+    spelling::{BadFault, FaultKind},
     world::{MockStats, Received, Snapshot},
 };

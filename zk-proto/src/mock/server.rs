@@ -19,11 +19,10 @@ use tokio::{
 };
 
 use super::{
-    Builder, Conversation, Cut, Fault, MockStats, Reaction, Received, Serve, Snapshot, Terminal,
-    fault::Kind,
+    Builder, Clock, Conversation, Cut, Fault, MockStats, Reaction, Received, Serve, Snapshot,
+    Terminal,
 };
 use crate::{
-    Code,
     record::{Attendance, Event},
     wire::{Framer, Transport},
 };
@@ -35,6 +34,7 @@ const PORT_ATTEMPTS: usize = 16;
 #[derive(Debug)]
 pub struct MockDevice {
     address: SocketAddr,
+    serve: Serve,
     shared: Arc<Shared>,
     _tasks: JoinSet<()>,
 }
@@ -84,6 +84,7 @@ impl MockDevice {
         }
         Ok(Self {
             address,
+            serve,
             shared,
             _tasks: tasks,
         })
@@ -128,6 +129,33 @@ impl MockDevice {
     pub fn emit(&self, event: Event) {
         // Nobody listens, perhaps.
         let _ = self.shared.events.send(event);
+    }
+
+    /// Where it listens for TCP, if it does.
+    pub fn tcp_addr(&self) -> Option<SocketAddr> {
+        (self.serve != Serve::Udp).then_some(self.address)
+    }
+
+    /// Where it listens for UDP, if it does.
+    pub fn udp_addr(&self) -> Option<SocketAddr> {
+        (self.serve != Serve::Tcp).then_some(self.address)
+    }
+
+    /// What a client can read of it: users and records as the widths that are served can tell
+    /// them. Old layouts cut names, and have ids that are numbers, or none.
+    pub fn told(&self) -> Snapshot {
+        self.shared.terminal().world.told()
+    }
+
+    /// Sets where the time comes from, from now on.
+    pub fn set_clock(&self, clock: Clock) {
+        self.shared.terminal().set_clock(clock);
+    }
+
+    /// Sets whether the oldest records go when the log is full, and how many records fit.
+    pub fn set_ring(&self, ring: bool, records_max: u32) {
+        let config = &mut self.shared.terminal().world.config;
+        (config.ring, config.records_max) = (ring, records_max);
     }
 
     /// Opens or shuts the door.
@@ -309,6 +337,7 @@ impl Connection {
 
     async fn send(&mut self, reaction: Reaction) -> io::Result<()> {
         sleep_if(reaction.delay).await;
+        self.budget = self.budget.or(reaction.drop_after);
         if reaction.reset {
             self.stream.set_zero_linger()?;
             return Err(io::ErrorKind::ConnectionReset.into());
@@ -340,16 +369,7 @@ impl Connection {
     }
 
     async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let budget = self.budget.or_else(|| {
-            self.shared
-                .terminal()
-                .world
-                .faults
-                .take(Code(0), |kind| match kind {
-                    Kind::DropAfter(bytes) => Some(*bytes),
-                    _ => None,
-                })
-        });
+        let budget = self.budget;
         let allowed = budget.map_or(bytes.len(), |budget| {
             usize::try_from(budget)
                 .unwrap_or(usize::MAX)
