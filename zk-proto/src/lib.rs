@@ -166,6 +166,7 @@ pub mod manual;
 pub mod mock;
 pub mod poll;
 pub mod record;
+pub mod recording;
 pub mod request;
 pub mod session;
 pub mod wire;
@@ -174,7 +175,9 @@ pub mod wire;
 mod client;
 
 #[cfg(feature = "client")]
-pub use self::client::{Between, Client, Connect, DeviceInfo, Heard, Listen, Live, Locked};
+pub use self::client::{
+    Between, Client, Connect, DeviceInfo, Heard, Listen, Live, Locked, Recorder,
+};
 pub use self::{
     code::{Code, UnknownCode},
     error::{DecodeError, Error, Misuse, Protocol},

@@ -9,6 +9,7 @@ use super::{
     builder::{ChecksumPolicy, Clock},
     extras,
     fault::{Fault, Faults, Kind},
+    replay::{Followed, Replay},
     world::{MockStats, Received, Snapshot, World},
 };
 use crate::{
@@ -30,6 +31,8 @@ pub struct Terminal {
     /// When the first packet came, for clocks that drift.
     since: Option<NaiveDateTime>,
     next_session: u16,
+    /// What answers in its place.
+    pub(super) replay: Option<Replay>,
 }
 
 /// What a terminal knows about one client.
@@ -46,6 +49,8 @@ pub struct Conversation {
     events: EventMask,
     /// The connection has been told when to end.
     ends: bool,
+    /// How far a recording was followed.
+    followed: Option<Followed>,
 }
 
 /// What a terminal does about a packet.
@@ -75,6 +80,8 @@ pub enum Cut {
     EveryByte,
     /// All at once.
     Together,
+    /// As they are: each frame is a write of its own.
+    Pieces,
 }
 
 /// One packet to send.
@@ -91,6 +98,7 @@ impl Terminal {
             clock_offset: TimeDelta::zero(),
             since: None,
             next_session: 0x1a2b,
+            replay: None,
         }
     }
 
@@ -105,6 +113,7 @@ impl Terminal {
             upload: None,
             events: EventMask::NONE,
             ends: false,
+            followed: None,
         }
     }
 
@@ -127,14 +136,18 @@ impl Terminal {
         };
         self.since.get_or_insert(now);
         let (code, checksum_valid) = (packet.header.code, packet.checksum_valid());
-        self.world.note(Received {
+        let received = Received {
             code,
             reply_id: packet.header.reply_id,
             session_id: packet.header.session,
             checksum_valid,
             peer: client.peer,
             payload: Bytes::copy_from_slice(packet.payload),
-        });
+        };
+        self.world.note(received.clone());
+        if let Some(replay) = &mut self.replay {
+            return replay.answer(&mut client.followed, client.transport, &received);
+        }
         if !checksum_valid && self.world.config.checksum == ChecksumPolicy::Strict {
             return Reaction::default();
         }

@@ -11,6 +11,7 @@ mod device;
 mod extras;
 mod fault;
 mod profile;
+mod replay;
 mod server;
 mod spelling;
 mod world;

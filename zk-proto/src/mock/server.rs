@@ -20,10 +20,12 @@ use tokio::{
 
 use super::{
     Builder, Clock, Conversation, Cut, Fault, MockStats, Reaction, Received, Serve, Snapshot,
-    Terminal,
+    Terminal, replay::Replay,
 };
 use crate::{
+    Code,
     record::{Attendance, Event},
+    recording::Recording,
     wire::{Framer, Transport},
 };
 
@@ -62,6 +64,33 @@ impl MockDevice {
     /// ```
     pub fn builder() -> Builder {
         Builder::default()
+    }
+
+    /// Describes a terminal that answers as a recorded one did, over the same transports.
+    ///
+    /// A request is answered as it was when it came with the same payload, the second time as the
+    /// second time, and each connection begins anew; the proof of a comm key is taken whatever it
+    /// is. What was never asked while recording is refused, and
+    /// [`assert_replayed`](Self::assert_replayed) tells it. Faults and all that describes a terminal
+    /// have no effect.
+    ///
+    /// See [`recording`](crate::recording) for how to make one.
+    pub fn replay(recording: &Recording) -> Builder {
+        Builder::default().replay(recording)
+    }
+
+    /// The requests that a replayed recording has no answer to.
+    pub fn not_recorded(&self) -> Vec<Received> {
+        let terminal = self.shared.terminal();
+        let replay = terminal.replay.as_ref();
+        replay.map_or_else(Vec::new, |replay| replay.not_recorded.clone())
+    }
+
+    /// The commands that a replayed recording answers, in its order.
+    pub fn recorded(&self) -> Vec<Code> {
+        let terminal = self.shared.terminal();
+        let replay = terminal.replay.as_ref();
+        replay.map_or_else(Vec::new, Replay::commands)
     }
 
     pub(super) async fn start(builder: Builder) -> io::Result<Self> {
@@ -345,6 +374,11 @@ impl Connection {
         if reaction.cut == Cut::EveryByte {
             for byte in reaction.frames.concat().chunks(1) {
                 self.write(byte).await?;
+                tokio::task::yield_now().await;
+            }
+        } else if reaction.cut == Cut::Pieces {
+            for piece in &reaction.frames {
+                self.write(piece).await?;
                 tokio::task::yield_now().await;
             }
         } else if self.shared.pace.is_some() && reaction.cut == Cut::Usual {

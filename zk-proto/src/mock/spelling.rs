@@ -226,14 +226,10 @@ impl Fault {
     pub fn help() -> String {
         let mut text = String::new();
         for kind in Self::KINDS {
-            let keys: String = kind.needs.iter().map(|key| format!(",{key}=…")).collect();
+            let keys = kind.needs.iter().map(|key| format!("{key}=…"));
+            let spelled: Vec<String> = std::iter::once(kind.name.to_owned()).chain(keys).collect();
             // Writing to a string does not fail.
-            let _ = writeln!(
-                text,
-                "  {:28} {}",
-                format!("{}{keys}", kind.name),
-                kind.about
-            );
+            let _ = writeln!(text, "  {:34} {}", spelled.join(","), kind.about);
         }
         let fixed: Vec<&str> = Self::KINDS
             .iter()
