@@ -15,6 +15,8 @@ const ATTEMPTS: usize = 200;
 pub(super) struct Canvas {
     pub(super) bytes: Vec<u8>,
     done: Vec<bool>,
+    /// Fields lie where they should; otherwise what looks like a number may be a part of a text.
+    pub(super) is_whole: bool,
 }
 
 impl Canvas {
@@ -22,6 +24,7 @@ impl Canvas {
         Self {
             bytes: bytes.to_vec(),
             done: vec![false; bytes.len()],
+            is_whole: true,
         }
     }
 
@@ -36,10 +39,19 @@ impl Canvas {
         }
     }
 
-    /// Puts a filler of its class in place of every byte.
+    /// Puts a filler in place of every byte that is not zero.
     pub(super) fn fill(&mut self, start: usize, end: usize) {
         self.edit(start, end.min(self.bytes.len()), |field| {
             fill(field);
+        });
+    }
+
+    /// Like [`fill`](Self::fill), but blanks and punctuation stay.
+    pub(super) fn fill_words(&mut self, start: usize, end: usize) {
+        self.edit(start, end.min(self.bytes.len()), |field| {
+            for byte in field {
+                *byte = like(*byte);
+            }
         });
     }
 
@@ -69,7 +81,9 @@ impl Canvas {
 
     /// A field that stays as it is.
     pub(super) fn keep(&mut self, start: usize, end: usize) {
-        self.edit(start, end, |_| {});
+        if self.is_whole {
+            self.edit(start, end, |_| {});
+        }
     }
 
     /// Overwrites with zeros.
@@ -107,6 +121,8 @@ impl Disguise {
     /// Ends the round that only looks.
     pub(super) fn decide(&mut self) {
         self.looking = false;
+        self.ids.decide(self.uid_is_id);
+        self.cards.decide(false);
         for id in &self.ids.own {
             if id.len() >= LEAST_ID && self.known.insert(id.clone()) {
                 remember(&mut self.secrets, id);
@@ -197,7 +213,11 @@ impl Disguise {
             for text in texts.iter().filter(|text| rest.starts_with(text)) {
                 for index in at..at + text.len() {
                     if canvas.done.get(index) == Some(&false) {
-                        canvas.fill(index, index + 1);
+                        canvas.edit(index, index + 1, |field| {
+                            for byte in field {
+                                *byte = another(*byte);
+                            }
+                        });
                     }
                 }
             }
@@ -239,8 +259,26 @@ fn fill(bytes: &mut [u8]) {
     }
 }
 
-/// The same kind of byte, always the same one.
+/// The same kind of byte, always the same one. Numbers may look like punctuation, so that has one
+/// too.
 const fn filler(byte: u8) -> u8 {
+    match byte {
+        0 | b' ' => byte,
+        b'!'..=b'~' if byte.is_ascii_punctuation() => b'-',
+        _ => like(byte),
+    }
+}
+
+/// A filler that is not the byte itself.
+const fn another(byte: u8) -> u8 {
+    match filler(byte) {
+        same if same == byte && byte != 0 => byte + 1,
+        other => other,
+    }
+}
+
+/// The same kind of byte in words.
+const fn like(byte: u8) -> u8 {
     match byte {
         b'A'..=b'Z' => b'A',
         b'a'..=b'z' => b'a',
@@ -254,7 +292,7 @@ const fn filler(byte: u8) -> u8 {
 /// The same kind of character in as many bytes.
 fn neutral(character: char) -> char {
     match character.len_utf8() {
-        1 => u8::try_from(character).map_or('a', |byte| filler(byte).into()),
+        1 => u8::try_from(character).map_or('a', |byte| like(byte).into()),
         2 if character.is_uppercase() => 'Ä',
         2 => 'ä',
         3 => '中',
@@ -281,15 +319,38 @@ impl Others {
         }
     }
 
-    /// `short`: numbers of five digits must fit into 16 bits.
+    /// Gives everybody another one. `short`: numbers of five digits must fit into 16 bits.
+    fn decide(&mut self, short: bool) {
+        let mut own: Vec<Vec<u8>> = self.own.iter().cloned().collect();
+        // The same for the same seed.
+        own.sort_unstable();
+        for text in own {
+            let other = self.give(&text, short);
+            if other != text {
+                continue;
+            }
+            // Only the own one is left: change with somebody.
+            let others = self.given.iter_mut();
+            let others = others.filter(|(key, other)| **key != text && other.len() == text.len());
+            if let Some((_, swapped)) = others.min_by(|(left, _), (right, _)| left.cmp(right)) {
+                let swapped = std::mem::replace(swapped, other);
+                self.given.insert(text, swapped);
+            }
+        }
+    }
+
     fn of(&mut self, text: &[u8], looking: bool, short: bool) -> Vec<u8> {
         if looking {
             self.own.insert(text.to_vec());
             return text.to_vec();
         }
-        if let Some(other) = self.given.get(text) {
-            return other.clone();
+        match self.given.get(text) {
+            Some(other) => other.clone(),
+            None => self.give(text, short),
         }
+    }
+
+    fn give(&mut self, text: &[u8], short: bool) -> Vec<u8> {
         let other = self.find(text, short);
         self.taken.insert(other.clone());
         self.given.insert(text.to_vec(), other.clone());
@@ -305,23 +366,32 @@ impl Others {
             if other == text || self.taken.contains(&other) {
                 continue;
             }
-            if !self.own.contains(&other) {
+            if !self.holds_own(&other) {
                 return other;
             }
             second_best.get_or_insert(other);
         }
         second_best.unwrap_or_else(|| {
             let free = |other: &Vec<u8>| other.len() == text.len() && !self.taken.contains(other);
-            let numbers = (0..1000_u32).map(|number| number.to_string().into_bytes());
             let is_number = text.len() <= 3 && text.iter().all(u8::is_ascii_digit);
-            let mut numbers = numbers.filter(|_| is_number);
+            let numbers = (1..1000_u32).filter(|_| is_number);
+            let mut numbers = numbers.map(|number| number.to_string().into_bytes());
             numbers.find(free).unwrap_or_else(|| text.to_vec())
         })
+    }
+
+    /// Whether it is somebody's own, or has one in it that is long enough to be told.
+    fn holds_own(&self, other: &[u8]) -> bool {
+        let mut lengths = LEAST_ID..=other.len();
+        self.own.contains(other)
+            || lengths.any(|length| other.windows(length).any(|part| self.own.contains(part)))
     }
 
     fn roll(&mut self, text: &[u8], short: bool) -> Vec<u8> {
         let is_number = text.iter().all(u8::is_ascii_digit);
         let zeros = text.iter().take_while(|byte| **byte == b'0').count();
+        // Nothing but zeros is what is left of some other id.
+        let zeros = if zeros == text.len() { 0 } else { zeros };
         // The largest numbers that fit into 32 and 16 bits begin with 4 and 6.
         let is_limited = is_number && zeros == 0 && (text.len() == 10 || short && text.len() == 5);
         let mut other = Vec::with_capacity(text.len());
@@ -373,6 +443,7 @@ mod tests {
         for id in ids {
             others.of(id.as_bytes(), true, false);
         }
+        others.decide(false);
         let give = |id: &&str| String::from_utf8(others.of(id.as_bytes(), false, false)).unwrap();
         ids.iter().map(give).collect()
     }
@@ -408,9 +479,14 @@ mod tests {
     }
 
     #[test]
-    fn ten_people_with_one_digit_each_are_still_ten() {
+    fn nine_people_with_one_digit_each_are_still_nine() {
         let ids = ["1", "2", "3", "4", "5", "6", "7", "8", "9"];
-        let masked: HashSet<String> = others(&ids).into_iter().collect();
+        let masked = others(&ids);
+        assert!(
+            ids.iter().zip(&masked).all(|(id, other)| id != other),
+            "{masked:?}"
+        );
+        let masked: HashSet<String> = masked.into_iter().collect();
         assert_eq!(masked.len(), 9);
     }
 }

@@ -17,7 +17,7 @@ use crate::{
         Counters, EventCode, Id, Layout, Operation, PersonalId, TEMPLATE_SLOT, User, UserLayout,
         UserList, is_id, layout_of_log, shape_of_punches,
     },
-    request::{DataSet, DeviceOption, ReadBuffer},
+    request::{Announcement, DataSet, DeviceOption, ReadBuffer},
     wire::{HEADER_LEN, MAGIC, PREFIX_LEN, Packet, SECURED_MAGIC, Transport, cut_at_nul},
 };
 
@@ -95,6 +95,8 @@ struct Piece {
     kind: Kind,
     offset: usize,
     message: usize,
+    /// Nothing of its transfer is missing, as far as can be told.
+    is_whole: bool,
 }
 
 /// Pieces of a data set that join without a gap.
@@ -105,6 +107,7 @@ struct Run {
     bytes: BytesMut,
     /// Messages with their offset in the bytes.
     messages: Vec<(usize, usize)>,
+    is_whole: bool,
 }
 
 /// One connection under way.
@@ -182,7 +185,11 @@ impl<'a> Walk<'a> {
             };
             match code {
                 Code::DATA => asked.data.push((packet.header.session, index)),
-                Code::PREPARE_DATA => canvas.fill(8, usize::MAX),
+                Code::PREPARE_DATA => {
+                    let announced = Announcement::parse(packet.payload);
+                    asked.announced = announced.ok().map(|told| told.total as usize);
+                    canvas.fill(8, usize::MAX);
+                }
                 _ => {
                     if asked.code == Code::GET_FREE_SIZES {
                         self.counters = Counters::parse(packet.payload);
@@ -207,6 +214,8 @@ impl<'a> Walk<'a> {
         let mut offset = asked.offset;
         let mut before: Option<(u16, usize, usize)> = None;
         let mut in_order = true;
+        let first = pieces.len();
+        let mut ascends = true;
         for (number, message) in data {
             let bytes = self.payload(message);
             let mut at = offset;
@@ -219,6 +228,7 @@ impl<'a> Walk<'a> {
                 if repeated {
                     at = last_at;
                 } else {
+                    ascends &= number >= last_number;
                     in_order &= !is_udp || last_number.checked_add(1) == Some(number);
                 }
             } else {
@@ -233,8 +243,14 @@ impl<'a> Walk<'a> {
                 kind,
                 offset: at,
                 message,
+                is_whole: true,
             });
             offset = offset.max(at.saturating_add(length));
+        }
+        let came = offset - asked.offset;
+        let is_whole = ascends && asked.announced.is_none_or(|announced| announced == came);
+        for piece in pieces.iter_mut().skip(first) {
+            piece.is_whole = is_whole;
         }
     }
 
@@ -262,6 +278,7 @@ impl<'a> Walk<'a> {
             });
             if let Some((run, at)) = joins {
                 run.messages.push((piece.message, at));
+                run.is_whole &= piece.is_whole;
                 continue;
             }
             runs.push(Run {
@@ -270,6 +287,7 @@ impl<'a> Walk<'a> {
                 offset,
                 bytes: BytesMut::from(&bytes[..]),
                 messages: vec![(piece.message, 0)],
+                is_whole: piece.is_whole,
             });
         }
         let mut shapes = Shapes {
@@ -280,6 +298,7 @@ impl<'a> Walk<'a> {
         for run in runs {
             let original = run.bytes.freeze();
             let mut canvas = Canvas::new(&original);
+            canvas.is_whole = run.is_whole;
             match run.kind {
                 Kind::Users => users(&mut canvas, run.offset, &mut shapes, disguise),
                 Kind::Attendance => log(&original, &mut canvas, run.offset, &mut shapes, disguise),
@@ -328,6 +347,8 @@ struct Asked {
     set: usize,
     kind: Kind,
     offset: usize,
+    /// Bytes that were announced.
+    announced: Option<usize>,
     /// Session fields and messages.
     data: Vec<(u16, usize)>,
 }
@@ -359,6 +380,7 @@ impl Asked {
             set,
             kind,
             offset,
+            announced: None,
             data: Vec::new(),
         }
     }
@@ -501,7 +523,7 @@ fn option(payload: &[u8], asked: Option<&str>, canvas: &mut Canvas, disguise: &m
         if name == "~SerialNumber" || name == "MAC" {
             disguise.secret(value);
         }
-        canvas.fill(start, usize::MAX);
+        canvas.fill_words(start, text.len());
     }
     canvas.fill(text.len(), usize::MAX);
 }
@@ -554,8 +576,11 @@ fn users(canvas: &mut Canvas, offset: usize, shapes: &mut Shapes, disguise: &mut
             user(canvas, at, layout, disguise);
         } else if raw.starts_with(&[0, 0, TEMPLATE_SLOT]) {
             canvas.wipe(at + 3, at + width);
-        } else {
+        } else if canvas.is_whole {
             canvas.fill(at, at + width);
+        } else {
+            // Bytes are missing, perhaps here: nobody knows where the next record begins.
+            return canvas.fill(at, usize::MAX);
         }
     }
 }
@@ -663,6 +688,9 @@ fn records(
             }
             Id::Number(_) | Id::None => true,
         };
+        if !known && !canvas.is_whole {
+            return canvas.fill(at, usize::MAX);
+        }
         if !whole || !known {
             canvas.fill(at, at + width);
             continue;

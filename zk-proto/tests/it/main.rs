@@ -6,6 +6,7 @@ mod faults;
 mod known_answers;
 mod poll;
 mod quirks;
+mod recording;
 mod regressions;
 mod roundtrip;
 mod session;
