@@ -808,7 +808,7 @@ fn person() -> impl Strategy<Value = (String, String, u32)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig::with_cases(4000))]
 
     #[test]
     fn whatever_the_packets_and_whatever_is_lost_nobody_is_left(
@@ -880,7 +880,15 @@ proptest! {
         let lens = |recording: &Recording| payloads(recording).iter().map(Vec::len).collect::<Vec<_>>();
         prop_assert_eq!(lens(&masked), lens(&recording));
         prop_assert!(masked.connections[0].messages.iter().all(|message| message.packet().unwrap().checksum_valid()));
-        assert_nobody_at_all(&masked, &users);
+        // What two disguises have in common is no chance.
+        let mut common = masked.clone();
+        let other = recording.masked_with(!seed);
+        let pairs = common.connections[0].messages.iter_mut().zip(&other.connections[0].messages);
+        for (message, other) in pairs {
+            let same = message.bytes.iter().zip(&other.bytes);
+            message.bytes = same.map(|(left, right)| if left == right { *left } else { 0 }).collect();
+        }
+        assert_nobody_at_all(&common, &users);
         prop_assert_eq!(masked.to_string().parse::<Recording>().unwrap(), masked.clone());
         prop_assert_eq!(recording.masked_with(seed), masked);
     }
