@@ -80,8 +80,10 @@ use std::{collections::hash_map::RandomState, fmt, hash::BuildHasher};
 use bytes::Bytes;
 
 pub use self::text::{BadRecording, Problem};
-use crate::wire::{
-    ABSOLUTE_MAX_FRAME, HEADER_LEN, PREFIX_LEN, Packet, Prefix, Transport, checksum,
+use crate::{
+    Code,
+    request::DeviceOption,
+    wire::{ABSOLUTE_MAX_FRAME, HEADER_LEN, PREFIX_LEN, Packet, Prefix, Transport, checksum},
 };
 
 /// A conversation with a terminal, over one connection or several.
@@ -181,6 +183,18 @@ impl Recording {
             .iter()
             .map(|connection| connection.messages.len())
             .sum()
+    }
+
+    /// What the terminal said when an option was asked for, the first time it was; masked like
+    /// everything else.
+    pub fn option(&self, key: &str) -> Option<String> {
+        let mut messages = self.connections.iter().flat_map(|one| &one.messages);
+        messages.find_map(|message| {
+            let packet = message.packet()?;
+            let is_answer = message.from == Side::Terminal && packet.header.code == Code::ACK_OK;
+            let told = DeviceOption::parse(packet.payload);
+            (is_answer && told.key == key && !told.value.is_empty()).then_some(told.value)
+        })
     }
 
     /// Whether nothing was said.

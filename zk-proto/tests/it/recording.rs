@@ -800,11 +800,9 @@ fn the_operation_log_stays_and_what_is_none_goes() {
 fn person() -> impl Strategy<Value = (String, String, u32)> {
     // No letter of the fillers, so that nothing is left by chance.
     let name = "[B-Zb-zéüЖ国]{3,11}( [B-Zb-z]{3,11})?";
-    (
-        name,
-        "[1-9][0-9]{3,8}",
-        prop_oneof![Just(0), 0x0100_0000..=u32::MAX],
-    )
+    // Few numbers but cards end so.
+    let card = any::<u16>().prop_map(|number| 0x9357_8181 | u32::from(number));
+    (name, "[1-9][0-9]{3,8}", prop_oneof![Just(0), card])
 }
 
 proptest! {
