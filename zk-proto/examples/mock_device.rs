@@ -4,17 +4,19 @@
 //!
 //! The first line of output says where it listens. It serves until standard input ends.
 
-use std::{collections::HashMap, fs, io, net::SocketAddr, process::ExitCode, time::Duration};
+use std::{fs, io, net::SocketAddr, process::ExitCode, time::Duration};
 
 use serde_json::{Value, json};
 use zk_proto::{
     Encoding,
-    mock::{MockDevice, Snapshot, generate},
+    mock::{Fault, MockDevice, Profile, Snapshot, generate},
     record::{Attendance, Privilege, PunchState, User, VerifyMode},
+    recording::Recording,
 };
 
 const USAGE: &str = "options, each with a value: --bind HOST:PORT --users N --records N --seed S --comm-key N \
-    --pace MS --data FILE (to write what the terminal holds)";
+    --pace MS --data FILE (to write what the terminal holds) --profile NAME --fault KIND[,KEY=VALUE…] (may be repeated) \
+    --replay FILE (to answer as a recorded terminal did, whatever else is given)";
 
 const FIRMWARE: &str = "Ver 6.60 Jun  9 2017";
 const CAPACITY: (u32, u32) = (10_000, 200_000);
@@ -32,7 +34,7 @@ async fn main() -> ExitCode {
 
 #[expect(clippy::print_stdout, reason = "the caller reads the address")]
 async fn run() -> Result<(), String> {
-    let mut options = Options::read()?;
+    let options = Options::read()?;
     let (mut users, mut records) = generate(
         options.number("--seed")?,
         options.number("--users")?,
@@ -40,7 +42,19 @@ async fn run() -> Result<(), String> {
     );
     go_to_the_edges(&mut users, &mut records);
     let bind: SocketAddr = options.parse("--bind", "127.0.0.1:0")?;
-    let device = MockDevice::builder()
+    let mut builder = match options.text("--replay") {
+        Some(file) => MockDevice::replay(&recording(file)?),
+        None => MockDevice::builder(),
+    };
+    if let Some(name) = options.text("--profile") {
+        let profile: Profile = name.parse().map_err(|error| format!("{error}"))?;
+        builder = builder.profile(profile);
+    }
+    for text in options.all("--fault") {
+        let fault: Fault = text.parse().map_err(|error| format!("{error}"))?;
+        builder = builder.fault(fault);
+    }
+    let device = builder
         .bind(bind)
         .comm_key(options.number::<u32>("--comm-key")?)
         .pace(Duration::from_millis(options.number("--pace")?))
@@ -51,13 +65,13 @@ async fn run() -> Result<(), String> {
         .start()
         .await
         .map_err(|error| format!("{bind}: {error}"))?;
-    let held = device.snapshot();
-    if let Some(file) = options.0.remove("--data") {
-        fs::write(&file, dump(&held).to_string()).map_err(|error| format!("{file}: {error}"))?;
+    let held = device.told();
+    if let Some(file) = options.text("--data") {
+        fs::write(file, dump(&held).to_string()).map_err(|error| format!("{file}: {error}"))?;
     }
     println!(
         "{}",
-        json!({"tcp": device.addr(), "udp": device.addr(), "serial_number": held.options["~SerialNumber"]})
+        json!({"tcp": device.tcp_addr(), "udp": device.udp_addr(), "serial_number": held.options["~SerialNumber"]})
     );
     let closed = tokio::task::spawn_blocking(|| io::copy(&mut io::stdin(), &mut io::sink()));
     closed
@@ -65,6 +79,11 @@ async fn run() -> Result<(), String> {
         .map_err(|error| error.to_string())?
         .map_err(|error| error.to_string())?;
     Ok(())
+}
+
+fn recording(file: &str) -> Result<Recording, String> {
+    let text = fs::read_to_string(file).map_err(|error| format!("{file}: {error}"))?;
+    text.parse().map_err(|error| format!("{file}: {error}"))
 }
 
 /// Gives the last user and the first records values that made-up people do not have.
@@ -147,21 +166,30 @@ fn dump(held: &Snapshot) -> Value {
     })
 }
 
-/// The command line, by name.
-struct Options(HashMap<String, String>);
+/// The command line: names with their values.
+struct Options(Vec<(String, String)>);
 
 impl Options {
     fn read() -> Result<Self, String> {
-        let mut options = HashMap::new();
+        let mut options = Vec::new();
         let mut arguments = std::env::args().skip(1);
         while let Some(name) = arguments.next() {
             let value = arguments
                 .next()
                 .filter(|_| USAGE.contains(&format!("{name} ")))
                 .ok_or(USAGE)?;
-            options.insert(name, value);
+            options.push((name, value));
         }
         Ok(Self(options))
+    }
+
+    fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        let named = self.0.iter().filter(move |(known, _)| known == name);
+        named.map(|(_, value)| value.as_str())
+    }
+
+    fn text(&self, name: &str) -> Option<&str> {
+        self.all(name).last()
     }
 
     fn number<T: std::str::FromStr>(&self, name: &str) -> Result<T, String> {
@@ -169,7 +197,7 @@ impl Options {
     }
 
     fn parse<T: std::str::FromStr>(&self, name: &str, default: &str) -> Result<T, String> {
-        let text = self.0.get(name).map_or(default, String::as_str);
+        let text = self.text(name).unwrap_or(default);
         text.parse().map_err(|_| format!("{name} {text}: {USAGE}"))
     }
 }

@@ -131,6 +131,8 @@
 //! | clear                                                       | [`Client::clear_attendance`], with a [`Confirmed`](request::Confirmed) |
 //! | anything else                                               | [`Client::raw`]             |
 //!
+//! Goes wrong with a terminal you do not have? [`Recorder`] and [`recording`] turn a report into a test.
+//!
 //! Secured firmware and access panels are recognised and named; they speak other protocols.
 //!
 //! # Map
@@ -142,6 +144,7 @@
 //! | [`request`] | one type per command with its reply, both directions                      |
 //! | [`session`] | the conversation                                                          |
 //! | [`poll`]    | reading only what is new, as a plan without I/O                           |
+//! | [`recording`] | conversations in a file, without the people in them: from a bug report to a test |
 //! | [`manual`]  | how the protocol works, and why the code is as it is                      |
 //!
 //! # Errors

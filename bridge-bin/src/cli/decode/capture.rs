@@ -353,3 +353,97 @@ fn udp<'a>(datagram: &UdpSlice<'a>) -> Transport<'a> {
     let body = Body::Udp(datagram.payload());
     (datagram.source_port(), datagram.destination_port(), body)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::hash::{BuildHasher, RandomState};
+    use std::io::Cursor;
+
+    use super::super::stream::Streams;
+    use super::*;
+
+    const TCP: &[u8] = include_bytes!("../../../tests/data/captures/mock_tcp.pcap");
+    const UDP: &[u8] = include_bytes!("../../../tests/data/captures/mock_udp.pcap");
+
+    /// How it ended, and how much was found.
+    fn run(bytes: &[u8]) -> (End, usize) {
+        let (mut streams, mut found) = (Streams::default(), 0);
+        let end = read(Cursor::new(bytes), |caught| match &caught.body {
+            Body::Tcp(segment) => {
+                let flow = (caught.source, caught.destination);
+                streams.add(flow, segment, caught.time, &mut |_, _, _| found += 1);
+            }
+            Body::Udp(_) => found += 1,
+        });
+        streams.end(&mut |_, _, _| found += 1);
+        (end, found)
+    }
+
+    #[test]
+    fn no_damage_makes_it_panic_or_go_on_for_ever() {
+        let seed = RandomState::new().hash_one(0_u8);
+        println!("seed {seed}");
+        let mut dice = seed;
+        let mut roll = |limit: usize| {
+            dice = dice
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            usize::try_from(dice >> 33).unwrap_or(0) % limit.max(1)
+        };
+        for whole in [TCP, UDP] {
+            assert_eq!(run(whole).0, End::Whole);
+            for _ in 0..500 {
+                let mut bytes = whole[..roll(whole.len())].to_vec();
+                for _ in 0..roll(20) {
+                    let at = roll(bytes.len());
+                    if let Some(byte) = bytes.get_mut(at) {
+                        *byte = u8::try_from(roll(256)).unwrap_or(0);
+                    }
+                }
+                run(&bytes);
+            }
+        }
+    }
+
+    #[test]
+    fn a_cut_anywhere_is_the_end_or_is_told() {
+        let ends: HashSet<String> = (0..TCP.len().min(2_000))
+            .map(|at| format!("{:?}", run(&TCP[..at]).0))
+            .collect();
+        assert!(
+            ends.contains("Truncated") && ends.contains("Whole") && !ends.contains("Damaged"),
+            "{ends:?}"
+        );
+    }
+
+    #[test]
+    fn an_absurd_length_is_no_allocation() {
+        let mut bytes = TCP[..24].to_vec();
+        bytes.extend([
+            0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+        ]);
+        bytes.resize(40 << 20, 0);
+        assert_eq!(run(&bytes), (End::Damaged, 0));
+    }
+
+    #[test]
+    fn times_of_any_resolution_are_told() {
+        let of = |resolution, offset, units: u64| {
+            let interface = Interface {
+                link: Linktype::RAW,
+                resolution,
+                offset,
+            };
+            let [high, low] =
+                [units >> 32, units & 0xffff_ffff].map(|half| u32::try_from(half).unwrap());
+            interface
+                .time(high, low)
+                .map(|time| time.timestamp_nanos_opt().unwrap_or(0))
+        };
+        assert_eq!(of(1_000_000, 0, 1_500_000), Some(1_500_000_000));
+        assert_eq!(of(1 << 10, 10, 1 << 9), Some(10_500_000_000));
+        assert_eq!(of(1, i64::MAX, u64::MAX), None);
+        assert_eq!(of(0, 0, 5), Some(5_000_000_000));
+    }
+}
