@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use zk_proto::{Client, CommKey, Connect, Encoding};
+use zk_proto::{Client, CommKey, Connect, Encoding, Recorder};
 
 use crate::app::App;
 use crate::failure::Failure;
@@ -58,6 +58,14 @@ pub fn endpoint_of(app: &App, device: &device::Model) -> anyhow::Result<Endpoint
 
 /// Connects, to the first address and then to the second.
 pub async fn connect(endpoint: &Endpoint) -> anyhow::Result<Connected> {
+    connect_heard(endpoint, None).await
+}
+
+/// Like [`connect`], while a recorder listens.
+pub async fn connect_heard(
+    endpoint: &Endpoint,
+    recorder: Option<&Recorder>,
+) -> anyhow::Result<Connected> {
     let mut options = match endpoint.transport.as_str() {
         "udp" => Connect::udp(),
         "tcp" => Connect::tcp(),
@@ -69,6 +77,9 @@ pub async fn connect(endpoint: &Endpoint) -> anyhow::Result<Connected> {
         .disable_while_reading(endpoint.disable_while_reading);
     if let Some(key) = endpoint.comm_key {
         options = options.comm_key(key);
+    }
+    if let Some(recorder) = recorder {
+        options = options.record(recorder);
     }
     let first = with_port(&endpoint.address)?;
     let error = match Client::connect(&first, options.clone()).await {

@@ -7,7 +7,6 @@
 //! with everything the terminal holds.
 
 use std::{
-    collections::HashMap,
     fs,
     io::{self, BufRead},
     net::SocketAddr,
@@ -21,18 +20,20 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use zk_proto::{
     Encoding,
-    mock::{ChecksumPolicy, Clock, Extras, MockDevice, Serve, Snapshot, generate},
+    mock::{ChecksumPolicy, Clock, Extras, Fault, MockDevice, Profile, Serve, Snapshot, generate},
     record::{
         Attendance, AttendanceRef, Layout, Privilege, PunchState, Template, TemplateFlag, User,
         UserLayout, UserRecord, VerifyMode,
     },
+    recording::Recording,
     wire::PackedTime,
 };
 
 const USAGE: &str = "options, each with a value: --bind HOST:PORT --transport both|tcp|udp --users N --records N \
     --fingers N (of the first users) --seed S --comm-key N --checksum strict|lenient --user-width 72|28 \
     --attendance-width 40|16|8|49 --event-width N --max-packet N --pace MS --clock TIME (which stands still) \
-    --data FILE (to write what the terminal holds)";
+    --data FILE (to write what the terminal holds) --profile NAME --fault KIND[,KEY=VALUE…] (may be repeated) \
+    --replay FILE (to answer as a recorded terminal did, whatever else is given)";
 
 const FIRMWARE: &str = "Ver 6.60 Jun  9 2017";
 const CAPACITY: (u32, u32) = (10_000, 200_000);
@@ -52,7 +53,7 @@ async fn main() -> ExitCode {
 async fn run() -> Result<(), String> {
     let options = Options::read()?;
     let device = start(&options).await?;
-    if let Some(file) = options.0.get("--data") {
+    if let Some(file) = options.text("--data") {
         fs::write(file, state(&device).to_string()).map_err(|error| format!("{file}: {error}"))?;
     }
     let serial = &device.snapshot().options["~SerialNumber"];
@@ -93,11 +94,15 @@ async fn start(options: &Options) -> Result<MockDevice, String> {
         templates: fingers(&users, options.number("--fingers")?),
         ..Extras::default()
     };
-    let clock = match options.0.get("--clock") {
+    let clock = match options.text("--clock") {
         Some(time) => Clock::Fixed(civil(time)?),
         None => Clock::System,
     };
-    MockDevice::builder()
+    let mut builder = match options.text("--replay") {
+        Some(file) => MockDevice::replay(&recording(file)?),
+        None => MockDevice::builder(),
+    };
+    builder = builder
         .bind(bind)
         .serve(options.choice(
             "--transport",
@@ -125,10 +130,24 @@ async fn start(options: &Options) -> Result<MockDevice, String> {
         .event_width(options.parse("--event-width", "32")?)
         .users(users)
         .records(records)
-        .extras(extras)
+        .extras(extras);
+    if let Some(name) = options.text("--profile") {
+        let profile: Profile = name.parse().map_err(|error| format!("{error}"))?;
+        builder = builder.profile(profile);
+    }
+    for text in options.all("--fault") {
+        let fault: Fault = text.parse().map_err(|error| format!("{error}"))?;
+        builder = builder.fault(fault);
+    }
+    builder
         .start()
         .await
         .map_err(|error| format!("{bind}: {error}"))
+}
+
+fn recording(file: &str) -> Result<Recording, String> {
+    let text = fs::read_to_string(file).map_err(|error| format!("{file}: {error}"))?;
+    text.parse().map_err(|error| format!("{file}: {error}"))
 }
 
 /// Gives the last user and the first records values that made-up people do not have.
@@ -314,21 +333,30 @@ fn dump(held: &Snapshot) -> Value {
     })
 }
 
-/// The command line, by name.
-struct Options(HashMap<String, String>);
+/// The command line: names with their values.
+struct Options(Vec<(String, String)>);
 
 impl Options {
     fn read() -> Result<Self, String> {
-        let mut options = HashMap::new();
+        let mut options = Vec::new();
         let mut arguments = std::env::args().skip(1);
         while let Some(name) = arguments.next() {
             let value = arguments
                 .next()
                 .filter(|_| USAGE.contains(&format!("{name} ")))
                 .ok_or(USAGE)?;
-            options.insert(name, value);
+            options.push((name, value));
         }
         Ok(Self(options))
+    }
+
+    fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        let named = self.0.iter().filter(move |(known, _)| known == name);
+        named.map(|(_, value)| value.as_str())
+    }
+
+    fn text(&self, name: &str) -> Option<&str> {
+        self.all(name).last()
     }
 
     fn number<T: std::str::FromStr>(&self, name: &str) -> Result<T, String> {
@@ -336,16 +364,16 @@ impl Options {
     }
 
     fn parse<T: std::str::FromStr>(&self, name: &str, default: &str) -> Result<T, String> {
-        let text = self.0.get(name).map_or(default, String::as_str);
+        let text = self.text(name).unwrap_or(default);
         text.parse().map_err(|_| format!("{name} {text}: {USAGE}"))
     }
 
     /// One of these; the first unless said otherwise.
     fn choice<T: Copy>(&self, name: &str, choices: &[(&str, T)]) -> Result<T, String> {
-        let Some(text) = self.0.get(name) else {
+        let Some(text) = self.text(name) else {
             return Ok(choices[0].1);
         };
-        let found = choices.iter().find(|(known, _)| known == text);
+        let found = choices.iter().find(|(known, _)| *known == text);
         found
             .map(|(_, choice)| *choice)
             .ok_or_else(|| format!("{name} {text}: {USAGE}"))

@@ -1,6 +1,8 @@
 //! Command and reply numbers.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
+
+use thiserror::Error;
 
 /// A command or reply number, as it stands in the first two bytes of a packet.
 ///
@@ -28,6 +30,14 @@ macro_rules! codes {
                     $($number => Some($name),)*
                     _ => None,
                 }
+            }
+
+            /// The number of a customary name, or of the constant's.
+            fn named(text: &str) -> Option<Self> {
+                $(if text.eq_ignore_ascii_case($name) || text.eq_ignore_ascii_case(stringify!($constant)) {
+                    return Some(Self::$constant);
+                })*
+                None
             }
         }
     };
@@ -259,6 +269,34 @@ impl Code {
     /// Whether this is how secured firmware refuses a classic client.
     pub const fn is_secured(self) -> bool {
         matches!(self, Self::SECURED | Self::AUTH_LOCK)
+    }
+}
+
+/// There is no command or reply of this name.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error(
+    "{0:?} is neither the number nor the name of a command, such as 1504, CMD_READ_BUFFER or READ_BUFFER"
+)]
+pub struct UnknownCode(String);
+
+/// Reads a number, a customary name or the name of a constant.
+///
+/// ```
+/// use zk_proto::Code;
+///
+/// for text in ["1504", "CMD_READ_BUFFER", "read_buffer"] {
+///     assert_eq!(text.parse(), Ok(Code::READ_BUFFER));
+/// }
+/// ```
+impl FromStr for Code {
+    type Err = UnknownCode;
+
+    fn from_str(text: &str) -> Result<Self, UnknownCode> {
+        text.parse()
+            .map(Self)
+            .ok()
+            .or_else(|| Self::named(text))
+            .ok_or_else(|| UnknownCode(text.to_owned()))
     }
 }
 

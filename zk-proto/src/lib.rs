@@ -134,6 +134,8 @@
 //! | every other command that is documented                      | [`Client::call`] with a type of [`request`]; [`manual::commands`] lists them |
 //! | anything else                                               | [`Client::raw`]             |
 //!
+//! Goes wrong with a terminal you do not have? [`Recorder`] and [`recording`] turn a report into a test.
+//!
 //! Secured firmware and access panels are recognised and named; they speak other protocols.
 //!
 //! # Map
@@ -145,6 +147,7 @@
 //! | [`request`] | one type per command with its reply, both directions                      |
 //! | [`session`] | the conversation                                                          |
 //! | [`poll`]    | reading only what is new, as a plan without I/O                           |
+//! | [`recording`] | conversations in a file, without the people in them: from a bug report to a test |
 //! | [`manual`]  | how the protocol works, and why the code is as it is                      |
 //!
 //! # Errors
@@ -169,6 +172,7 @@ pub mod manual;
 pub mod mock;
 pub mod poll;
 pub mod record;
+pub mod recording;
 pub mod request;
 pub mod session;
 pub mod wire;
@@ -177,9 +181,11 @@ pub mod wire;
 mod client;
 
 #[cfg(feature = "client")]
-pub use self::client::{Between, Client, Connect, DeviceInfo, Heard, Listen, Live, Locked};
+pub use self::client::{
+    Between, Client, Connect, DeviceInfo, Heard, Listen, Live, Locked, Recorder,
+};
 pub use self::{
-    code::Code,
+    code::{Code, UnknownCode},
     error::{DecodeError, Error, Misuse, Protocol},
     request::CommKey,
     session::{Progress, Session, Stats},

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use zk_proto::{Client, Encoding};
+use zk_proto::{Client, Encoding, Recorder};
 
 use super::args::{self, Address, CommKey, Transport};
 use super::context::Context;
@@ -73,11 +73,25 @@ impl TerminalArgs {
         context: &Context,
         work: impl AsyncFnOnce(&mut Client) -> anyhow::Result<T>,
     ) -> anyhow::Result<Spoken<T>> {
+        self.speak_heard(context, None, work).await
+    }
+
+    /// Like [`speak`](Self::speak), while a recorder listens.
+    pub(super) async fn speak_heard<T>(
+        &self,
+        context: &Context,
+        recorder: Option<&Recorder>,
+        work: impl AsyncFnOnce(&mut Client) -> anyhow::Result<T>,
+    ) -> anyhow::Result<Spoken<T>> {
         let (shutdown, stop) = Shutdown::new();
         shutdown.on_signals();
+        let listening = Listening { recorder, stop };
         match (&self.which.device, &self.which.address) {
-            (Some(name), _) => self.speak_with_stored(context, name, stop, work).await,
-            (None, Some(address)) => self.speak_ad_hoc(context, &address.0, stop, work).await,
+            (Some(name), _) => self.speak_with_stored(context, name, listening, work).await,
+            (None, Some(address)) => {
+                self.speak_ad_hoc(context, &address.0, listening, work)
+                    .await
+            }
             (None, None) => Err(args::usage(
                 "No terminal was named.",
                 "Name one with --device or --address.",
@@ -90,7 +104,7 @@ impl TerminalArgs {
         &self,
         context: &Context,
         name: &str,
-        stop: Stop,
+        listening: Listening<'_>,
         work: impl AsyncFnOnce(&mut Client) -> anyhow::Result<T>,
     ) -> anyhow::Result<Spoken<T>> {
         let app = context.app().await?;
@@ -103,8 +117,10 @@ impl TerminalArgs {
         // Long enough to outlast the lease of a process that has died.
         let patience = Duration::from_secs(u64::from(app.config.polling.lease_seconds) + 5);
         let lease = leases::terminal(device.id);
-        let (address, result) =
-            jobs::under_lease(&app, &lease, patience, |_| connected(&endpoint, stop, work)).await?;
+        let (address, result) = jobs::under_lease(&app, &lease, patience, |_| {
+            connected(&endpoint, listening, work)
+        })
+        .await?;
         Ok(Spoken {
             device: Some(device),
             address,
@@ -116,7 +132,7 @@ impl TerminalArgs {
         &self,
         context: &Context,
         address: &str,
-        stop: Stop,
+        listening: Listening<'_>,
         work: impl AsyncFnOnce(&mut Client) -> anyhow::Result<T>,
     ) -> anyhow::Result<Spoken<T>> {
         let mut endpoint = Endpoint {
@@ -133,7 +149,7 @@ impl TerminalArgs {
         };
         self.how.overrule(&mut endpoint)?;
         warn_if_stored(context, address).await;
-        let (address, result) = connected(&endpoint, stop, work).await?;
+        let (address, result) = connected(&endpoint, listening, work).await?;
         Ok(Spoken {
             device: None,
             address,
@@ -160,16 +176,22 @@ impl How {
     }
 }
 
+/// What goes on beside the conversation.
+struct Listening<'a> {
+    recorder: Option<&'a Recorder>,
+    stop: Stop,
+}
+
 async fn connected<T>(
     endpoint: &Endpoint,
-    mut stop: Stop,
+    Listening { recorder, mut stop }: Listening<'_>,
     work: impl AsyncFnOnce(&mut Client) -> anyhow::Result<T>,
 ) -> anyhow::Result<(String, T)> {
     let speak = async {
         let Connected {
             mut client,
             address,
-        } = devices::connect(endpoint).await?;
+        } = devices::connect_heard(endpoint, recorder).await?;
         let result = work(&mut client).await?;
         if let Err(error) = client.disconnect().await {
             tracing::debug!(%error, "the terminal did not answer the goodbye");

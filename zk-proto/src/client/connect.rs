@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::Recorder;
 use crate::{
     request::CommKey,
     session::Options,
@@ -25,6 +26,7 @@ pub struct Connect {
     max_chunk: Option<u32>,
     pub(super) encoding: Encoding,
     pub(super) disable_while_reading: bool,
+    pub(super) recorder: Option<Recorder>,
 }
 
 impl Connect {
@@ -50,6 +52,7 @@ impl Connect {
             max_chunk: None,
             encoding: Encoding::Auto,
             disable_while_reading: false,
+            recorder: None,
         }
     }
 
@@ -106,6 +109,12 @@ impl Connect {
     /// Whether the keypad is locked during bulk reads. Off unless set: people see "Working…".
     pub fn disable_while_reading(mut self, disable: bool) -> Self {
         self.disable_while_reading = disable;
+        self
+    }
+
+    /// Lets a recorder listen to the connection, and to those that take its place.
+    pub fn record(mut self, recorder: &Recorder) -> Self {
+        self.recorder = Some(recorder.clone());
         self
     }
 

@@ -9,20 +9,25 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{Error, wire::Transport};
+use super::recorder::{Recorder, Tap};
+use crate::{Error, recording::Side, wire::Transport};
+
+/// A socket, and who listens to it.
+#[derive(Debug)]
+pub(super) struct Link {
+    socket: Socket,
+    peer: SocketAddr,
+    tap: Option<Tap>,
+}
 
 #[derive(Debug)]
-pub(super) enum Link {
+enum Socket {
     Tcp {
         stream: TcpStream,
-        peer: SocketAddr,
         /// What is still to be sent, so that a frame whose sending was cancelled is sent to its end.
         unsent: BytesMut,
     },
-    Udp {
-        socket: UdpSocket,
-        peer: SocketAddr,
-    },
+    Udp(UdpSocket),
 }
 
 impl Link {
@@ -31,6 +36,7 @@ impl Link {
         transport: Transport,
         addresses: &[SocketAddr],
         wait: Duration,
+        recorder: Option<&Recorder>,
     ) -> Result<Self, Error> {
         let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
         for peer in addresses.iter().copied() {
@@ -39,7 +45,10 @@ impl Link {
                 Transport::Udp => timeout(wait, udp(peer)).await,
             };
             match opened {
-                Ok(Ok(link)) => return Ok(link),
+                Ok(Ok(socket)) => {
+                    let tap = recorder.map(|recorder| recorder.open(transport));
+                    return Ok(Self { socket, peer, tap });
+                }
                 Ok(Err(error)) => last = error,
                 Err(_) => {
                     let message = format!("no connection within {wait:?}");
@@ -51,18 +60,19 @@ impl Link {
     }
 
     pub(super) fn peer(&self) -> SocketAddr {
-        match self {
-            Self::Tcp { peer, .. } | Self::Udp { peer, .. } => *peer,
-        }
+        self.peer
     }
 
     pub(super) async fn send(&mut self, bytes: &[u8], wait: Duration) -> Result<(), Error> {
-        let sent = match self {
-            Self::Tcp { stream, unsent, .. } => {
+        if let Some(tap) = &self.tap {
+            tap.moved(Side::Client, bytes);
+        }
+        let sent = match &mut self.socket {
+            Socket::Tcp { stream, unsent } => {
                 unsent.extend_from_slice(bytes);
                 timeout(wait, stream.write_all_buf(unsent)).await
             }
-            Self::Udp { socket, .. } => {
+            Socket::Udp(socket) => {
                 timeout(wait, async { socket.send(bytes).await.map(drop) }).await
             }
         };
@@ -72,38 +82,43 @@ impl Link {
     }
 
     pub(super) async fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp { stream, .. } => stream.read(buffer).await,
-            Self::Udp { socket, .. } => socket.recv(buffer).await,
+        let (result, is_stream) = match &mut self.socket {
+            Socket::Tcp { stream, .. } => (stream.read(buffer).await, true),
+            Socket::Udp(socket) => (socket.recv(buffer).await, false),
+        };
+        if let Some(tap) = &self.tap {
+            tap.received(&result, buffer, is_stream);
         }
+        result
     }
 
     /// Sends what the socket takes at once. Best effort: the peer notices a closed socket as well.
     pub(super) fn try_send(&mut self, bytes: &[u8]) {
-        match self {
-            Self::Tcp { stream, unsent, .. } => {
+        if let Some(tap) = &self.tap {
+            tap.moved(Side::Client, bytes);
+        }
+        match &mut self.socket {
+            Socket::Tcp { stream, unsent } => {
                 unsent.extend_from_slice(bytes);
                 while let Ok(sent @ 1..) = stream.try_write(unsent) {
                     unsent.advance(sent);
                 }
             }
-            Self::Udp { socket, .. } => drop(socket.try_send(bytes)),
+            Socket::Udp(socket) => drop(socket.try_send(bytes)),
         }
     }
 }
 
-async fn tcp(peer: SocketAddr) -> io::Result<Link> {
+async fn tcp(peer: SocketAddr) -> io::Result<Socket> {
     let stream = TcpStream::connect(peer).await?;
     stream.set_nodelay(true)?;
-    let unsent = BytesMut::new();
-    Ok(Link::Tcp {
+    Ok(Socket::Tcp {
         stream,
-        peer,
-        unsent,
+        unsent: BytesMut::new(),
     })
 }
 
-async fn udp(peer: SocketAddr) -> io::Result<Link> {
+async fn udp(peer: SocketAddr) -> io::Result<Socket> {
     let any: SocketAddr = if peer.is_ipv4() {
         (std::net::Ipv4Addr::UNSPECIFIED, 0).into()
     } else {
@@ -111,5 +126,5 @@ async fn udp(peer: SocketAddr) -> io::Result<Link> {
     };
     let socket = UdpSocket::bind(any).await?;
     socket.connect(peer).await?;
-    Ok(Link::Udp { socket, peer })
+    Ok(Socket::Udp(socket))
 }

@@ -8,6 +8,7 @@ mod live;
 mod logs;
 mod methods;
 mod poll;
+mod recorder;
 mod templates;
 mod users;
 
@@ -27,6 +28,7 @@ pub use self::{
     live::{Heard, Listen, Live},
     logs::Between,
     methods::DeviceInfo,
+    recorder::Recorder,
 };
 use crate::{
     Error, Misuse,
@@ -116,7 +118,8 @@ impl Client {
         addresses: &[SocketAddr],
         options: &Connect,
     ) -> Result<Self, Error> {
-        let link = Link::open(transport, addresses, options.session.packet_timeout).await?;
+        let wait = options.session.packet_timeout;
+        let link = Link::open(transport, addresses, wait, options.recorder.as_ref()).await?;
         let mut client = Self {
             session: Session::new(transport, options.session_options(transport)),
             link,

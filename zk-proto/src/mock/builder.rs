@@ -15,11 +15,14 @@ use super::{
     device::Terminal,
     extras::Extras,
     fault::{Fault, Faults},
+    replay::Replay,
     world::World,
 };
 use crate::{
     record::{Attendance, Layout, User, UserLayout},
+    recording::Recording,
     request::CommKey,
+    wire::Transport,
 };
 
 /// What happens to packets with a wrong checksum.
@@ -104,6 +107,7 @@ pub struct Builder {
     user_width: usize,
     attendance_width: usize,
     extras: Extras,
+    replay: Option<Replay>,
 }
 
 impl Default for Builder {
@@ -157,6 +161,7 @@ impl Default for Builder {
             user_width: UserLayout::Bytes72.width(),
             attendance_width: Layout::Bytes40.width(),
             extras: Extras::default(),
+            replay: None,
         }
     }
 }
@@ -321,6 +326,12 @@ impl Builder {
         self
     }
 
+    /// Whether the door stands open; shut unless set.
+    pub fn door_open(mut self, open: bool) -> Self {
+        self.extras.door_open = open;
+        self
+    }
+
     /// Bytes per user record: 72, 28, 120 or 16.
     pub fn user_width(mut self, bytes: usize) -> Self {
         self.user_width = bytes;
@@ -352,6 +363,22 @@ impl Builder {
         self
     }
 
+    /// Answers as a recorded terminal did, over the transports of the recording; see
+    /// [`MockDevice::replay`].
+    pub fn replay(mut self, recording: &Recording) -> Self {
+        let uses = |transport| {
+            let mut all = recording.connections.iter();
+            all.any(|connection| connection.transport == transport)
+        };
+        self.serve = match (uses(Transport::Tcp), uses(Transport::Udp)) {
+            (true, false) => Serve::Tcp,
+            (false, true) => Serve::Udp,
+            _ => Serve::Both,
+        };
+        self.replay = Some(Replay::new(recording));
+        self
+    }
+
     /// Something that goes wrong.
     pub fn fault(mut self, fault: Fault) -> Self {
         self.faults.add(fault);
@@ -373,7 +400,9 @@ impl Builder {
             .ok_or_else(|| refuse("attendance records", self.attendance_width))?;
         let mut world = World::new(config, self.users, self.records, self.options, self.faults);
         world.extras = self.extras;
-        Ok(Terminal::new(world))
+        let mut terminal = Terminal::new(world);
+        terminal.replay = self.replay;
+        Ok(terminal)
     }
 
     /// Starts serving.

@@ -9,6 +9,7 @@ use super::{
     builder::{ChecksumPolicy, Clock},
     extras,
     fault::{Fault, Faults, Kind},
+    replay::{Followed, Replay},
     world::{MockStats, Received, Snapshot, World},
 };
 use crate::{
@@ -30,6 +31,8 @@ pub struct Terminal {
     /// When the first packet came, for clocks that drift.
     since: Option<NaiveDateTime>,
     next_session: u16,
+    /// What answers in its place.
+    pub(super) replay: Option<Replay>,
 }
 
 /// What a terminal knows about one client.
@@ -44,6 +47,10 @@ pub struct Conversation {
     pub(super) upload: Option<(u32, BytesMut)>,
     /// The events the client wants.
     events: EventMask,
+    /// The connection has been told when to end.
+    ends: bool,
+    /// How far a recording was followed.
+    followed: Option<Followed>,
 }
 
 /// What a terminal does about a packet.
@@ -57,6 +64,8 @@ pub struct Reaction {
     pub close: bool,
     /// Whether to reset it instead.
     pub reset: bool,
+    /// After how many more bytes to close it, this answer's included.
+    pub drop_after: Option<u64>,
     /// How to cut the frames into writes.
     pub cut: Cut,
 }
@@ -71,6 +80,8 @@ pub enum Cut {
     EveryByte,
     /// All at once.
     Together,
+    /// As they are: each frame is a write of its own.
+    Pieces,
 }
 
 /// One packet to send.
@@ -87,6 +98,7 @@ impl Terminal {
             clock_offset: TimeDelta::zero(),
             since: None,
             next_session: 0x1a2b,
+            replay: None,
         }
     }
 
@@ -100,6 +112,8 @@ impl Terminal {
             prepared: None,
             upload: None,
             events: EventMask::NONE,
+            ends: false,
+            followed: None,
         }
     }
 
@@ -122,24 +136,22 @@ impl Terminal {
         };
         self.since.get_or_insert(now);
         let (code, checksum_valid) = (packet.header.code, packet.checksum_valid());
-        self.world.note(Received {
+        let received = Received {
             code,
             reply_id: packet.header.reply_id,
             session_id: packet.header.session,
             checksum_valid,
             peer: client.peer,
             payload: Bytes::copy_from_slice(packet.payload),
-        });
+        };
+        self.world.note(received.clone());
+        if let Some(replay) = &mut self.replay {
+            return replay.answer(&mut client.followed, client.transport, &received);
+        }
         if !checksum_valid && self.world.config.checksum == ChecksumPolicy::Strict {
             return Reaction::default();
         }
-        let grown = self.world.faults.take(code, |kind| match kind {
-            Kind::Grow(records) => Some(records.clone()),
-            _ => None,
-        });
-        for record in grown.into_iter().flatten() {
-            self.world.add_record(record);
-        }
+        self.grow(code);
         let replies = self.answer(client, &packet, now);
         self.spoil(client, code, packet.header.reply_id, replies)
     }
@@ -178,6 +190,12 @@ impl Terminal {
         }
     }
 
+    pub(super) fn set_clock(&mut self, clock: Clock) {
+        self.world.config.clock = clock;
+        self.clock_offset = TimeDelta::zero();
+        self.since = None;
+    }
+
     /// Adds a record to the log.
     pub fn punch(&mut self, record: Attendance) {
         self.world.add_record(record);
@@ -211,6 +229,22 @@ impl Terminal {
     /// What was served.
     pub fn stats(&self) -> MockStats {
         self.world.stats.clone()
+    }
+
+    /// Somebody punches while a client asks.
+    fn grow(&mut self, code: Code) {
+        let grown = self.world.faults.take(code, |kind| match kind {
+            Kind::Grow(records) => Some(Ok(records.clone())),
+            Kind::GrowBy(punches) => Some(Err(*punches)),
+            _ => None,
+        });
+        match grown {
+            Some(Ok(records)) => records
+                .into_iter()
+                .for_each(|record| self.world.add_record(record)),
+            Some(Err(punches)) => (0..punches).for_each(|_| self.world.punch_again()),
+            None => {}
+        }
     }
 
     fn answer(
@@ -551,18 +585,27 @@ impl Terminal {
     /// Turns replies into frames, with the faults that concern bytes.
     fn spoil(
         &mut self,
-        client: &Conversation,
+        client: &mut Conversation,
         command: Code,
         reply_id: u16,
         replies: Vec<Reply>,
     ) -> Reaction {
         let faults = &mut self.world.faults;
+        let drop_after = match client.transport {
+            Transport::Tcp if !client.ends => faults.take(command, |kind| match kind {
+                Kind::DropAfter(bytes) => Some(*bytes),
+                _ => None,
+            }),
+            _ => None,
+        };
+        client.ends |= drop_after.is_some();
         let delay = faults.take(command, |kind| match kind {
             Kind::Delay(by) => Some(*by),
             _ => None,
         });
         let mut reaction = Reaction {
             delay: delay.unwrap_or_default(),
+            drop_after,
             ..Reaction::default()
         };
         if replies.is_empty() || faults.hit(command, &Kind::Silence) {

@@ -52,12 +52,15 @@ pub(super) enum Kind {
     SendAtOnce,
     StrayByte,
     Grow(Vec<Attendance>),
+    GrowBy(u32),
+    FullRing,
     Delay(Duration),
     Reject(Code),
 }
 
 impl Fault {
-    /// The connection is closed after the terminal has sent this many bytes from now on.
+    /// The connection is closed after the terminal has sent this many bytes from now on; with
+    /// [`on`](Self::on), from the answer to that command on (TCP).
     pub fn drop_after(bytes: u64) -> Self {
         Self::new(Kind::DropAfter(bytes))
     }
@@ -192,6 +195,17 @@ impl Fault {
         Self::new(Kind::Grow(records))
     }
 
+    /// Somebody punches so many times just before the answer, a minute apart: whoever punched
+    /// last, or else the first user.
+    pub fn grow_by(punches: u32) -> Self {
+        Self::new(Kind::GrowBy(punches))
+    }
+
+    /// The log is full, whatever it holds, and the oldest record goes for each new one.
+    pub fn full_ring() -> Self {
+        Self::new(Kind::FullRing)
+    }
+
     /// The answer comes late.
     pub fn delay(by: Duration) -> Self {
         Self::new(Kind::Delay(by))
@@ -270,6 +284,13 @@ impl Faults {
             return Some(found);
         }
         None
+    }
+
+    /// Whether there is such a fault, which is not used up by asking.
+    pub(super) fn has(&self, kind: &Kind) -> bool {
+        self.0
+            .iter()
+            .any(|fault| fault.kind == *kind && fault.remaining != Some(0))
     }
 
     /// Whether such a fault applies.

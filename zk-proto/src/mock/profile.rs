@@ -1,5 +1,9 @@
 //! Kinds of terminals.
 
+use std::{fmt, str::FromStr};
+
+use thiserror::Error;
+
 use super::{Builder, Fault, Serve};
 use crate::{Code, record::Layout};
 
@@ -24,6 +28,57 @@ pub enum Profile {
     Secured,
     /// An access panel, which speaks another protocol on the same port.
     Panel,
+}
+
+impl Profile {
+    /// Every profile.
+    pub const ALL: &[Self] = &[
+        Self::Bw,
+        Self::BwCompact,
+        Self::Tft,
+        Self::Vl,
+        Self::Ak3750,
+        Self::NgTeco,
+        Self::Secured,
+        Self::Panel,
+    ];
+
+    /// A stable word, such as `bw-compact`, which `FromStr` reads.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Bw => "bw",
+            Self::BwCompact => "bw-compact",
+            Self::Tft => "tft",
+            Self::Vl => "vl",
+            Self::Ak3750 => "ak3750",
+            Self::NgTeco => "ngteco",
+            Self::Secured => "secured",
+            Self::Panel => "panel",
+        }
+    }
+}
+
+impl fmt::Display for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// There is no profile of this name.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error(
+    "there is no profile {0:?}; there are bw, bw-compact, tft, vl, ak3750, ngteco, secured and panel"
+)]
+pub struct UnknownProfile(String);
+
+impl FromStr for Profile {
+    type Err = UnknownProfile;
+
+    fn from_str(text: &str) -> Result<Self, UnknownProfile> {
+        let mut all = Self::ALL.iter().copied();
+        all.find(|profile| profile.name() == text)
+            .ok_or_else(|| UnknownProfile(text.to_owned()))
+    }
 }
 
 impl Builder {

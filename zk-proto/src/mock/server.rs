@@ -19,12 +19,13 @@ use tokio::{
 };
 
 use super::{
-    Builder, Conversation, Cut, Fault, MockStats, Reaction, Received, Serve, Snapshot, Terminal,
-    fault::Kind,
+    Builder, Clock, Conversation, Cut, Fault, MockStats, Reaction, Received, Serve, Snapshot,
+    Terminal, replay::Replay,
 };
 use crate::{
     Code,
     record::{Attendance, Event},
+    recording::Recording,
     wire::{Framer, PackedTime, Transport},
 };
 
@@ -35,6 +36,7 @@ const PORT_ATTEMPTS: usize = 16;
 #[derive(Debug)]
 pub struct MockDevice {
     address: SocketAddr,
+    serve: Serve,
     shared: Arc<Shared>,
     _tasks: JoinSet<()>,
 }
@@ -64,6 +66,33 @@ impl MockDevice {
         Builder::default()
     }
 
+    /// Describes a terminal that answers as a recorded one did, over the same transports.
+    ///
+    /// A request is answered as it was when it came with the same payload, the second time as the
+    /// second time, and each connection begins anew; the proof of a comm key is taken whatever it
+    /// is. What was never asked while recording is refused, and
+    /// [`assert_replayed`](Self::assert_replayed) tells it. Faults and all that describes a terminal
+    /// have no effect.
+    ///
+    /// See [`recording`](crate::recording) for how to make one.
+    pub fn replay(recording: &Recording) -> Builder {
+        Builder::default().replay(recording)
+    }
+
+    /// The requests that a replayed recording has no answer to.
+    pub fn not_recorded(&self) -> Vec<Received> {
+        let terminal = self.shared.terminal();
+        let replay = terminal.replay.as_ref();
+        replay.map_or_else(Vec::new, |replay| replay.not_recorded.clone())
+    }
+
+    /// The commands that a replayed recording answers, in its order.
+    pub fn recorded(&self) -> Vec<Code> {
+        let terminal = self.shared.terminal();
+        let replay = terminal.replay.as_ref();
+        replay.map_or_else(Vec::new, Replay::commands)
+    }
+
     pub(super) async fn start(builder: Builder) -> io::Result<Self> {
         let (bind, serve) = (builder.bind, builder.serve);
         let (pace, one_client) = (builder.pace, builder.one_client);
@@ -84,6 +113,7 @@ impl MockDevice {
         }
         Ok(Self {
             address,
+            serve,
             shared,
             _tasks: tasks,
         })
@@ -133,6 +163,33 @@ impl MockDevice {
     pub fn emit(&self, event: Event) {
         // Nobody listens, perhaps.
         let _ = self.shared.events.send(event);
+    }
+
+    /// Where it listens for TCP, if it does.
+    pub fn tcp_addr(&self) -> Option<SocketAddr> {
+        (self.serve != Serve::Udp).then_some(self.address)
+    }
+
+    /// Where it listens for UDP, if it does.
+    pub fn udp_addr(&self) -> Option<SocketAddr> {
+        (self.serve != Serve::Tcp).then_some(self.address)
+    }
+
+    /// What a client can read of it: users and records as the widths that are served can tell
+    /// them. Old layouts cut names, and have ids that are numbers, or none.
+    pub fn told(&self) -> Snapshot {
+        self.shared.terminal().world.told()
+    }
+
+    /// Sets where the time comes from, from now on.
+    pub fn set_clock(&self, clock: Clock) {
+        self.shared.terminal().set_clock(clock);
+    }
+
+    /// Sets whether the oldest records go when the log is full, and how many records fit.
+    pub fn set_ring(&self, ring: bool, records_max: u32) {
+        let config = &mut self.shared.terminal().world.config;
+        (config.ring, config.records_max) = (ring, records_max);
     }
 
     /// Opens or shuts the door.
@@ -314,6 +371,7 @@ impl Connection {
 
     async fn send(&mut self, reaction: Reaction) -> io::Result<()> {
         sleep_if(reaction.delay).await;
+        self.budget = self.budget.or(reaction.drop_after);
         if reaction.reset {
             self.stream.set_zero_linger()?;
             return Err(io::ErrorKind::ConnectionReset.into());
@@ -321,6 +379,11 @@ impl Connection {
         if reaction.cut == Cut::EveryByte {
             for byte in reaction.frames.concat().chunks(1) {
                 self.write(byte).await?;
+                tokio::task::yield_now().await;
+            }
+        } else if reaction.cut == Cut::Pieces {
+            for piece in &reaction.frames {
+                self.write(piece).await?;
                 tokio::task::yield_now().await;
             }
         } else if self.shared.pace.is_some() && reaction.cut == Cut::Usual {
@@ -349,16 +412,7 @@ impl Connection {
             // A connection that says nothing is not the one a fault is meant for.
             return Ok(());
         }
-        let budget = self.budget.or_else(|| {
-            self.shared
-                .terminal()
-                .world
-                .faults
-                .take(Code(0), |kind| match kind {
-                    Kind::DropAfter(bytes) => Some(*bytes),
-                    _ => None,
-                })
-        });
+        let budget = self.budget;
         let allowed = budget.map_or(bytes.len(), |budget| {
             usize::try_from(budget)
                 .unwrap_or(usize::MAX)

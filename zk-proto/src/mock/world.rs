@@ -4,17 +4,32 @@ use std::{collections::BTreeMap, net::SocketAddr};
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::{builder::Config, extras::Extras, fault::Faults};
+use super::{
+    builder::Config,
+    extras::Extras,
+    fault::{Faults, Kind},
+};
 use crate::{
     Code,
     record::{
-        Attendance, AttendanceLog, Counters, Operation, Privilege, Template, User, UserRecord,
+        Attendance, AttendanceLog, AttendanceRef, Counters, Operation, Privilege, PunchState,
+        Template, User, UserRecord, VerifyMode,
     },
-    wire::{HEADER_LEN, PackedTime},
+    wire::{CivilFields, HEADER_LEN, PackedTime},
 };
 
 /// Requests that are remembered; older ones go.
 const MOST_RECEIVED: usize = 100_000;
+
+/// When somebody punches at a terminal whose log is empty.
+const FIRST_DAY: CivilFields = CivilFields {
+    year: 2024,
+    month: 1,
+    day: 1,
+    hour: 8,
+    minute: 0,
+    second: 0,
+};
 
 /// One packet that came in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,12 +143,52 @@ impl World {
     }
 
     pub(super) fn add_record(&mut self, record: Attendance) {
-        let full = self.records.len() >= self.config.records_max as usize;
-        if self.config.ring && full && !self.records.is_empty() {
+        let at_capacity = self.records.len() >= self.config.records_max as usize;
+        let full = self.faults.hit(Code(0), &Kind::FullRing) || self.config.ring && at_capacity;
+        if full && !self.records.is_empty() {
             self.records.remove(0);
         }
         self.records.push(record);
         self.log = None;
+    }
+
+    /// Whoever punched last, or else the first user, punches a minute later.
+    pub(super) fn punch_again(&mut self) {
+        let last = self.records.last().copied();
+        let first = || {
+            let user = self.users.first().copied().unwrap_or_default();
+            Attendance {
+                uid: user.uid,
+                user_id: user.user_id,
+                verify_mode: VerifyMode::FINGERPRINT,
+                punch_state: PunchState::CHECK_IN,
+                time: PackedTime::from_fields(FIRST_DAY),
+                work_code: 0,
+            }
+        };
+        let mut record = last.unwrap_or_else(first);
+        record.time = PackedTime(record.time.0.saturating_add(60));
+        self.add_record(record);
+    }
+
+    /// The same as clients are told, by the layouts that are served.
+    pub(super) fn told(&self) -> Snapshot {
+        let mut snapshot = self.snapshot();
+        let (users, log) = (self.config.user_layout, self.config.attendance_layout);
+        let mut raw = BytesMut::new();
+        for user in &mut snapshot.users {
+            raw.clear();
+            user.encode(users, &mut raw);
+            *user = User::parse(&raw, users).unwrap_or(*user);
+        }
+        for record in &mut snapshot.records {
+            raw.clear();
+            record.encode(log, &mut raw);
+            if let Ok(told) = AttendanceRef::parse(&raw, log) {
+                *record = told.to_record();
+            }
+        }
+        snapshot
     }
 
     pub(super) fn set_records(&mut self, records: Vec<Attendance>) {
@@ -258,6 +313,11 @@ impl World {
         let count = |length: usize| lie.or_else(|| u32::try_from(length).ok());
         let free = |max: u32, used: Option<u32>| Some(max.saturating_sub(used.unwrap_or(0)));
         let (users, records) = (count(self.users.len()), count(self.records.len()));
+        let records_max = if self.faults.has(&Kind::FullRing) {
+            count(self.records.len())
+        } else {
+            Some(self.config.records_max)
+        };
         let admins = self
             .users
             .iter()
@@ -272,10 +332,10 @@ impl World {
             passwords: Some(0),
             fingers_max: Some(3000),
             users_max: Some(self.config.users_max),
-            records_max: Some(self.config.records_max),
+            records_max,
             fingers_free: Some(3000),
             users_free: free(self.config.users_max, users),
-            records_free: free(self.config.records_max, records),
+            records_free: free(records_max.unwrap_or(0), records),
             faces: Some(0),
             faces_max: Some(400),
         }

@@ -270,6 +270,16 @@ impl LivePunch {
     }
 }
 
+/// How long who is, and how long each punch, in an event of so many bytes.
+pub(crate) fn shape_of_punches(size: usize) -> Option<(usize, usize)> {
+    let mut single = PUNCHES.iter();
+    let mut several = REPEATED.iter();
+    single
+        .find(|(_, width)| *width == size)
+        .or_else(|| several.find(|(_, width)| size.is_multiple_of(*width)))
+        .copied()
+}
+
 /// The record of a known length, or several of one.
 fn punches(payload: &Bytes) -> Option<Vec<LivePunch>> {
     let size = payload.len();

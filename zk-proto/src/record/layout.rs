@@ -44,20 +44,20 @@ pub enum Layout {
 }
 
 /// Where the fields of a layout lie.
-pub(super) struct Fields {
-    pub(super) uid: Option<usize>,
-    pub(super) id: Id,
-    pub(super) verify: usize,
-    pub(super) time: usize,
-    pub(super) punch: usize,
-    pub(super) work_code: Option<usize>,
+pub(crate) struct Fields {
+    pub(crate) uid: Option<usize>,
+    pub(crate) id: Id,
+    pub(crate) verify: usize,
+    pub(crate) time: usize,
+    pub(crate) punch: usize,
+    pub(crate) work_code: Option<usize>,
     /// Where the modelled fields end.
-    pub(super) end: usize,
+    pub(crate) end: usize,
 }
 
 /// How a layout tells who it was.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Id {
+pub(crate) enum Id {
     /// Text at an offset, of a length.
     Text(usize, usize),
     /// A `u32` at an offset.
@@ -133,7 +133,7 @@ impl Layout {
         !matches!(self, Self::Bytes8 | Self::Bytes8TimeLast)
     }
 
-    pub(super) const fn fields(self) -> Fields {
+    pub(crate) const fn fields(self) -> Fields {
         match self {
             Self::Bytes40 | Self::Bytes49 => Fields {
                 uid: Some(0),
@@ -198,7 +198,7 @@ impl Layout {
 /// Widths that divide the size go before those that do not (a log that was cut). The counters'
 /// number of records speaks for a width, but against the look of the records it does not win: it
 /// may be stale. `size` is how many bytes there should be: more than there are if some did not come.
-pub(super) fn detect(records: &Bytes, size: usize, count: Option<u32>) -> Option<Layout> {
+pub(crate) fn detect(records: &Bytes, size: usize, count: Option<u32>) -> Option<Layout> {
     let count = count.unwrap_or(0) as usize;
     if records.is_empty() {
         return Some(Layout::Bytes40);
@@ -283,7 +283,7 @@ fn plausibility(record: &AttendanceRef<'_>, in_order: bool) -> u32 {
         + share(happened && known, rest - rest / 2 - rest / 8)
 }
 
-fn is_id(text: &[u8]) -> bool {
+pub(crate) fn is_id(text: &[u8]) -> bool {
     let in_text = |byte: &u8| byte.is_ascii_graphic() || *byte >= 0x80;
     !text.is_empty() && text.iter().all(in_text)
 }

@@ -23,3 +23,8 @@ pub use self::{
     template::{Face, Template, TemplateFlag},
     user::{Privilege, User, UserLayout, UserList, UserRecord},
 };
+pub(crate) use self::{
+    event::shape_of_punches,
+    layout::{Id, detect as layout_of_log, is_id},
+    user::{PersonalId, TEMPLATE_SLOT},
+};

@@ -19,7 +19,7 @@ const WHAT: &str = "user list";
 /// The group of people whose record has none.
 const USUAL_GROUP: u8 = 1;
 /// Privilege byte of what lies between users on the AK3750 platform: slots of templates.
-const TEMPLATE_SLOT: u8 = 0x31;
+pub(crate) const TEMPLATE_SLOT: u8 = 0x31;
 
 /// What a user may do at the terminal. Other values occur, so this stays a number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -85,6 +85,40 @@ impl UserLayout {
         }
     }
 
+    /// Where personal data lies.
+    pub(crate) fn personal(self) -> Personal {
+        match self {
+            Self::Bytes72 => Personal {
+                password: (3, 11),
+                names: &[(11, 35)],
+                card: Some(35),
+                id: PersonalId::Text(48, 72),
+                rest: &[(40, 48)],
+            },
+            Self::Bytes28 => Personal {
+                password: (3, 8),
+                names: &[(8, 16)],
+                card: Some(16),
+                id: PersonalId::Number(24),
+                rest: &[(20, 21), (22, 24)],
+            },
+            Self::Bytes120 => Personal {
+                password: (3, 35),
+                names: &[(35, 59), (59, 83)],
+                card: Some(83),
+                id: PersonalId::Text(96, 120),
+                rest: &[(87, 96)],
+            },
+            Self::Bytes16 => Personal {
+                password: (3, 8),
+                names: &[(8, 16)],
+                card: None,
+                id: PersonalId::Uid,
+                rest: &[],
+            },
+        }
+    }
+
     /// The layout of a width in bytes.
     pub fn of_width(width: usize) -> Option<Self> {
         Self::ALL
@@ -92,6 +126,30 @@ impl UserLayout {
             .copied()
             .find(|layout| layout.width() == width)
     }
+}
+
+/// Where personal data lies in a user record; each range with its end.
+pub(crate) struct Personal {
+    /// The password, or what probably is it.
+    pub(crate) password: (usize, usize),
+    /// Names.
+    pub(crate) names: &'static [(usize, usize)],
+    /// Number of the card, a `u32`.
+    pub(crate) card: Option<usize>,
+    /// The user id.
+    pub(crate) id: PersonalId,
+    /// What should be numbers.
+    pub(crate) rest: &'static [(usize, usize)],
+}
+
+/// How a record tells the user id.
+pub(crate) enum PersonalId {
+    /// Text in a range.
+    Text(usize, usize),
+    /// A `u32` at an offset.
+    Number(usize),
+    /// The internal number is the id.
+    Uid,
 }
 
 /// One user. Passwords are passed over when a record is read and never kept.
@@ -190,7 +248,7 @@ impl User {
         self.privilege.0 != TEMPLATE_SLOT && !(self.uid == 0 && self.user_id.is_empty())
     }
 
-    fn is_plausible(&self) -> bool {
+    pub(crate) fn is_plausible(&self) -> bool {
         let printable = |text: &[u8]| text.iter().all(|byte| *byte >= 0x20 && *byte != 0x7f);
         self.uid != 0
             && self.privilege.0 < 16
@@ -408,6 +466,11 @@ impl UserList {
             layout,
         });
         Ok(whole.filter(|record| record.user().is_somebody()).collect())
+    }
+
+    /// The shape of the records of a list that need not be whole.
+    pub(crate) fn shape(records: &[u8], count: Option<u32>) -> Option<UserLayout> {
+        detect(records, records.len(), count)
     }
 
     /// The records of a data set that is whole, and their shape.

@@ -7,6 +7,7 @@ mod histories;
 mod known_answers;
 mod poll;
 mod quirks;
+mod recording;
 mod regressions;
 mod roundtrip;
 mod session;

@@ -7,6 +7,7 @@ mod edit;
 mod info;
 mod list;
 mod reading;
+mod record;
 mod test;
 
 use clap::Subcommand;
@@ -30,6 +31,7 @@ pub(super) enum Device {
     Test(test::Test),
     Info(info::Info),
     Dump(dump::Dump),
+    Record(record::Record),
 }
 
 impl Device {
@@ -44,6 +46,7 @@ impl Device {
             Self::Test(command) => command.run(context).await,
             Self::Info(command) => command.run(context).await,
             Self::Dump(command) => command.run(context).await,
+            Self::Record(command) => command.run(context).await,
         }
     }
 }

@@ -1,11 +1,8 @@
 //! What drives a software terminal from stdin.
 
-use std::time::Duration;
-
 use serde::Deserialize;
-use serde_json::{Value, json};
-use zk_proto::Code;
-use zk_proto::mock::{Fault, MockDevice};
+use serde_json::{Map, Value, json};
+use zk_proto::mock::{Clock as TerminalClock, Fault, MockDevice};
 use zk_proto::record::{Attendance, PunchState, VerifyMode};
 use zk_proto::wire::{CivilFields, PackedTime, UserId};
 
@@ -19,8 +16,31 @@ use crate::zone;
 enum Command {
     Punch(PunchText),
     ClearLog(bool),
-    Fault(FaultText),
+    /// Text like on the command line, or an object with `kind` and the same keys.
+    Fault(Value),
     ClearFaults(bool),
+    Door(Door),
+    Clock(ClockText),
+    /// How many records fit; the oldest goes for each new one.
+    RingLog(u32),
+}
+
+/// What the door's sensor says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Door {
+    Open,
+    Shut,
+}
+
+/// How wrong the terminal's clock is, against UTC.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ClockText {
+    #[serde(default)]
+    ahead: i32,
+    #[serde(default)]
+    drift: i32,
 }
 
 #[derive(Debug, Deserialize)]
@@ -40,21 +60,6 @@ const fn fingerprint() -> u8 {
     VerifyMode::FINGERPRINT.0
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FaultText {
-    kind: String,
-    bytes: Option<u32>,
-    count: Option<u32>,
-    ms: Option<u32>,
-    code: Option<u16>,
-    command: Option<u16>,
-    answer: Option<u16>,
-    on: Option<u16>,
-    times: Option<u32>,
-    after: Option<u32>,
-}
-
 /// Does what a line says, and answers.
 pub(super) fn obey(device: &MockDevice, line: &str) -> Result<Value, Failure> {
     let command = serde_json::from_str(line)
@@ -71,7 +76,7 @@ pub(super) fn obey(device: &MockDevice, line: &str) -> Result<Value, Failure> {
             "clear_log"
         }
         Command::Fault(fault) => {
-            device.fault(fault.fault()?);
+            device.fault(fault_of(&fault)?);
             "fault"
         }
         Command::ClearFaults(wanted) => {
@@ -79,6 +84,21 @@ pub(super) fn obey(device: &MockDevice, line: &str) -> Result<Value, Failure> {
                 device.clear_faults();
             }
             "clear_faults"
+        }
+        Command::Door(door) => {
+            device.set_door(door == Door::Open);
+            "door"
+        }
+        Command::Clock(ClockText { ahead, drift }) => {
+            device.set_clock(TerminalClock::Drifting {
+                ahead,
+                per_day: drift,
+            });
+            "clock"
+        }
+        Command::RingLog(records_max) => {
+            device.set_ring(true, records_max);
+            "ring_log"
         }
     };
     Ok(json!({"ok": done, "records": device.snapshot().records.len()}))
@@ -135,50 +155,32 @@ fn told(text: &str) -> Option<PackedTime> {
     Some(PackedTime::from_fields(fields))
 }
 
-impl FaultText {
-    fn fault(&self) -> Result<Fault, Failure> {
-        let need = |name: &str, value: Option<u32>| {
-            value.ok_or_else(|| {
-                bad(format!(
-                    "The fault {:?} needs a number {name:?}.",
-                    self.kind
-                ))
-            })
-        };
-        let code = |name: &str, value: Option<u16>| {
-            need(name, value.map(u32::from)).map(|_| Code(value.unwrap_or(0)))
-        };
-        let mut fault = match self.kind.as_str() {
-            "drop_after" => Fault::drop_after(need("bytes", self.bytes)?.into()),
-            "silence" => Fault::silence(),
-            "drop_reply" => Fault::drop_reply(code("code", self.code)?),
-            "duplicate_replies" => Fault::duplicate_replies(),
-            "garbage" => Fault::garbage(),
-            "absurd_length" => Fault::absurd_length(),
-            "truncate_log" => Fault::truncate_log(
-                usize::try_from(need("bytes", self.bytes)?).unwrap_or(usize::MAX),
-            ),
-            "corrupt_checksum" => Fault::corrupt_checksum(),
-            "secured" => Fault::secured(),
-            "panel" => Fault::panel(),
-            "wrong_counters" => Fault::wrong_counters(need("count", self.count)?),
-            "refuse_slices" => Fault::refuse_slices(),
-            "ignore_offsets" => Fault::ignore_offsets(),
-            "delay" => Fault::delay(Duration::from_millis(need("ms", self.ms)?.into())),
-            "reject" => Fault::reject(code("command", self.command)?, code("answer", self.answer)?),
-            other => return Err(bad(format!("There is no fault {other:?}."))),
-        };
-        if let Some(command) = self.on {
-            fault = fault.on(Code(command));
+fn fault_of(value: &Value) -> Result<Fault, Failure> {
+    let fault = match value {
+        Value::String(text) => text.parse(),
+        Value::Object(fields) => return fault_of_fields(fields),
+        _ => {
+            return Err(bad(
+                "A fault is a text, or an object with a \"kind\".".to_owned()
+            ));
         }
-        if let Some(times) = self.times {
-            fault = fault.times(times);
-        }
-        if let Some(times) = self.after {
-            fault = fault.after(times);
-        }
-        Ok(fault)
-    }
+    };
+    fault.map_err(|error| bad(format!("{error}.")))
+}
+
+fn fault_of_fields(fields: &Map<String, Value>) -> Result<Fault, Failure> {
+    let kind = fields.get("kind").and_then(Value::as_str);
+    let kind = kind.ok_or_else(|| bad("A fault needs a \"kind\".".to_owned()))?;
+    let texts: Vec<(&str, String)> = fields
+        .iter()
+        .filter(|(key, _)| *key != "kind")
+        .map(|(key, value)| {
+            let text = value.as_str().map(ToOwned::to_owned);
+            (key.as_str(), text.unwrap_or_else(|| value.to_string()))
+        })
+        .collect();
+    let pairs = texts.iter().map(|(key, value)| (*key, value.as_str()));
+    Fault::from_parts(kind, pairs).map_err(|error| bad(format!("{error}.")))
 }
 
 fn bad(message: String) -> Failure {
@@ -228,15 +230,31 @@ mod tests {
         for fault in [
             r#"{"kind":"drop_after","bytes":1000}"#,
             r#"{"kind":"reject","command":50,"answer":2001,"times":1}"#,
+            r#"{"kind":"split","on":"READ_BUFFER"}"#,
+            r#""delay,ms=5,on=CMD_GET_TIME""#,
         ] {
             assert!(
                 obey(&device, &format!(r#"{{"fault":{fault}}}"#)).is_ok(),
                 "{fault}"
             );
         }
+        for line in [
+            r#"{"door":"open"}"#,
+            r#"{"clock":{"ahead":3600,"drift":-5}}"#,
+            r#"{"ring_log":1}"#,
+            r#"{"punch":{"user_id":"1001"}}"#,
+        ] {
+            assert_eq!(obey(&device, line).unwrap()["records"], 1, "{line}");
+        }
+        assert!(device.snapshot().extras.door_open);
         assert_eq!(
             obey(&device, r#"{"clear_log":true}"#).unwrap()["records"],
             0
+        );
+        let unknown = obey(&device, r#"{"fault":{"kind":"delay","seconds":1}}"#).unwrap_err();
+        assert!(
+            unknown.message.contains("ms, on, times, after"),
+            "{unknown}"
         );
         for line in [
             "{",
@@ -244,6 +262,11 @@ mod tests {
             r#"{"punch":{}}"#,
             r#"{"fault":{"kind":"x"}}"#,
             r#"{"fault":{"kind":"delay"}}"#,
+            r#"{"fault":{"kind":"delay","ms":[1]}}"#,
+            r#"{"fault":7}"#,
+            r#"{"fault":{}}"#,
+            r#"{"door":"ajar"}"#,
+            r#"{"clock":{"fast":1}}"#,
             r#"{"dance":1}"#,
         ] {
             assert_eq!(obey(&device, line).unwrap_err().kind, "command", "{line}");

@@ -25,7 +25,7 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// Asks a twin of the terminal, without sockets and without a comm key, what only packets can tell.
+    /// Asks a twin of the terminal, without sockets, comm key and faults, what only packets can tell.
     pub(super) fn new(path: PathBuf, builder: &Builder) -> io::Result<Self> {
         let mut twin = builder.clone().comm_key(CommKey::default()).build()?;
         let mut ask = asker(&mut twin);

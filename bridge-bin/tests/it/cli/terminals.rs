@@ -287,12 +287,9 @@ fn what_is_no_packet_gives_an_error_line() {
         place.run("decode xyz --json").ended(1).failure(),
         "not_hexadecimal"
     );
-    assert!(
-        place
-            .run("decode gate.pcap")
-            .ended(1)
-            .stderr
-            .contains("tshark")
+    assert_eq!(
+        place.run("decode gate.pcap --json").ended(1).failure(),
+        "no_such_file"
     );
 }
 
