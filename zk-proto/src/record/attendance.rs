@@ -302,6 +302,7 @@ pub struct Records<'a> {
 impl<'a> Iterator for Records<'a> {
     type Item = AttendanceRef<'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<AttendanceRef<'a>> {
         let raw = self.chunks.next()?;
         Some(AttendanceRef {
@@ -362,6 +363,7 @@ impl<'a> AttendanceRef<'a> {
 
     /// Internal number of the user; on some models a running number instead, and 0 where the
     /// layout has none. Join by [`user_id`](Self::user_id) where there is one.
+    #[inline]
     pub fn uid(&self) -> u16 {
         self.layout
             .fields()
@@ -371,6 +373,7 @@ impl<'a> AttendanceRef<'a> {
 
     /// The user id as it lies in the record, up to its NUL; empty where it is no text (16 bytes)
     /// or not there (8 bytes). [`user_id`](Self::user_id) knows better.
+    #[inline]
     pub fn user_id_bytes(&self) -> &'a [u8] {
         match self.layout.fields().id {
             Id::Text(at, length) => cut_at_nul(self.raw.get(at..at + length).unwrap_or(&[])),
@@ -380,6 +383,7 @@ impl<'a> AttendanceRef<'a> {
 
     /// The user id, inline. Empty where the layout has only the internal number: the list of users
     /// says whose it is.
+    #[inline]
     pub fn user_id(&self) -> UserId {
         match self.layout.fields().id {
             Id::Text(at, length) => {
@@ -391,23 +395,27 @@ impl<'a> AttendanceRef<'a> {
     }
 
     /// How the person was verified.
+    #[inline]
     pub fn verify_mode(&self) -> VerifyMode {
         let [mode] = self.array(self.layout.fields().verify);
         VerifyMode(mode)
     }
 
     /// When, in the terminal's local time.
+    #[inline]
     pub fn time(&self) -> PackedTime {
         PackedTime(u32::from_le_bytes(self.array(self.layout.fields().time)))
     }
 
     /// What the person said the punch is.
+    #[inline]
     pub fn punch_state(&self) -> PunchState {
         let [state] = self.array(self.layout.fields().punch);
         PunchState(state)
     }
 
     /// The work code; 0 where none was given. Firmware without work codes may leave junk here.
+    #[inline]
     pub fn work_code(&self) -> u32 {
         let at = self.layout.fields().work_code;
         at.map_or(0, |at| u32::from_le_bytes(self.array(at)))
@@ -442,6 +450,7 @@ impl<'a> AttendanceRef<'a> {
     }
 
     /// `N` bytes at an offset inside the record.
+    #[inline]
     fn array<const N: usize>(&self, offset: usize) -> [u8; N] {
         let rest = self.raw.get(offset..).unwrap_or(&[]);
         rest.first_chunk().copied().unwrap_or([0; N])

@@ -89,6 +89,7 @@ impl Layout {
     pub(super) const WIDTHS: &[usize] = &[40, 49, 16, 8, 22];
 
     /// Bytes per record.
+    #[inline]
     pub const fn width(self) -> usize {
         match self {
             Self::Bytes40 => 40,
@@ -133,6 +134,7 @@ impl Layout {
         !matches!(self, Self::Bytes8 | Self::Bytes8TimeLast)
     }
 
+    #[inline]
     pub(crate) const fn fields(self) -> Fields {
         match self {
             Self::Bytes40 | Self::Bytes49 => Fields {

@@ -7,6 +7,7 @@ use thiserror::Error;
 
 /// The part of a field before its first NUL. A full field has none, and what follows a NUL is
 /// junk, not zeros.
+#[inline]
 pub fn cut_at_nul(field: &[u8]) -> &[u8] {
     field.split(|byte| *byte == 0).next().unwrap_or(field)
 }
