@@ -212,8 +212,11 @@ async fn store(
         Some(row) => row.records,
         None => 0,
     };
-    let looked = reading.result.mode != Mode::Unchanged;
-    let reconciled = reading.result.mode == Mode::Full;
+    // A log that was compared and found unchanged was looked at; one that came in part was neither looked at
+    // to its end nor reconciled.
+    let looked = trouble.is_none()
+        && (reading.result.mode != Mode::Unchanged || reading.result.log_bytes > 0);
+    let reconciled = reading.result.mode == Mode::Full && trouble.is_none();
     let stamp = |at: Option<i64>, fresh: bool| if fresh { now } else { at.unwrap_or(0) };
     let end = cursor::Model {
         tail_checked_at: stamp(before.as_ref().map(|row| row.tail_checked_at), looked),

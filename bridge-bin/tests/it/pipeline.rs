@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bridge_bin::demo::crm_stub::{CrmStub, Failure, Fault, Record};
 use bridge_bin::jobs::{poll, process, sync};
+use bridge_bin::store::FILE;
 use bridge_bin::store::outbox::Selection;
 use zk_proto::mock::MockDevice;
 
@@ -510,4 +511,26 @@ async fn polls_cost_what_is_new() {
     assert!(tail.bytes <= 8 * 1024, "{tail:?}");
     assert!(tail.requests <= 9, "{tail:?}");
     assert_eq!(bridge.punches("gate").await.len(), 20_010);
+
+    // Once in an hour the tail is compared although the counters tell nothing new; not at every poll from then on.
+    an_hour_passes(&bridge).await;
+    let compared = bridge.poll().await.devices.remove(0);
+    assert_eq!(compared.mode, Some("unchanged"));
+    assert!(
+        compared.requests > 3 && compared.bytes <= 8 * 1024,
+        "{compared:?}"
+    );
+    let unchanged = bridge.poll().await.devices.remove(0);
+    assert!(unchanged.requests <= 3, "{unchanged:?}");
+}
+
+/// Moves the last look at the tails into the past, in the bridge's own database.
+async fn an_hour_passes(bridge: &Bridge) {
+    let url = format!("sqlite://{}", bridge.dir.path().join(FILE).display());
+    let database = sea_orm::Database::connect(url).await.unwrap();
+    let past = "UPDATE cursor SET tail_checked_at = tail_checked_at - 3600";
+    sea_orm::ConnectionTrait::execute_unprepared(&database, past)
+        .await
+        .unwrap();
+    database.close().await.unwrap();
 }
