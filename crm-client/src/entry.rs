@@ -143,11 +143,15 @@ impl Entry {
     /// assert_eq!(entry.to_wire()["idempotency_key"], entry.key().as_str());
     /// ```
     pub fn to_wire(&self) -> Value {
-        let mut wire = self.content.clone();
-        if let Value::Object(fields) = &mut wire {
-            fields.insert("idempotency_key".to_owned(), self.key.as_str().into());
-        }
-        sorted(wire)
+        let Value::Object(fields) = &self.content else {
+            return self.content.clone();
+        };
+        // The content is sorted at every depth already; the key only takes its place.
+        let name = "idempotency_key";
+        let place = fields.keys().take_while(|key| key.as_str() < name).count();
+        let mut fields: Vec<_> = fields.clone().into_iter().collect();
+        fields.insert(place, (name.to_owned(), self.key.as_str().into()));
+        Value::Object(fields.into_iter().collect())
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use hmac::{Hmac, KeyInit, Mac};
-use serde_json::{Value, json};
+use serde_json::json;
 use sha2::Sha256;
 
 use super::json::key_of;
@@ -22,8 +22,8 @@ pub(crate) fn request(
     entries: &[Entry],
     signature: impl FnOnce(&str) -> String,
 ) -> Request {
-    let records: Vec<Value> = entries.iter().map(Entry::to_wire).collect();
-    let body = json!({"schema": 1, "kind": kind.as_str(), "records": records});
+    let mut body = json!({"schema": 1, "kind": kind.as_str()});
+    body["records"] = entries.iter().map(Entry::to_wire).collect();
     let request = Request::post_json(url, &body).header("idempotency-key", key_of(entries));
     let signature = signature(&request.body);
     request.header(SIGNATURE_HEADER, signature)
