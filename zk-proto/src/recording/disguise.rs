@@ -64,6 +64,17 @@ impl Canvas {
         });
     }
 
+    /// Fills what may be a part of a text: letters and digits beside each other.
+    pub(super) fn fill_runs(&mut self, start: usize, end: usize) {
+        let is_text = |byte: &u8| byte.is_ascii_alphanumeric() || *byte >= 0x80;
+        let field = self.bytes.get(start..end).unwrap_or(&[]).to_vec();
+        for (at, pair) in (start..).zip(field.windows(2)) {
+            if pair.iter().all(is_text) {
+                self.fill(at, at + 2);
+            }
+        }
+    }
+
     /// Fills the characters of a name, each with one of its kind and length.
     pub(super) fn name(&mut self, start: usize, end: usize) {
         self.edit(start, end, |field| {

@@ -215,7 +215,8 @@ impl<'a> Walk<'a> {
         let mut before: Option<(u16, usize, usize)> = None;
         let mut in_order = true;
         let first = pieces.len();
-        let mut ascends = true;
+        // Data that breaks off is right as far as it goes, data with holes is not.
+        let (mut ascends, mut is_counted) = (true, true);
         for (number, message) in data {
             let bytes = self.payload(message);
             let mut at = offset;
@@ -229,6 +230,7 @@ impl<'a> Walk<'a> {
                     at = last_at;
                 } else {
                     ascends &= number >= last_number;
+                    is_counted &= last_number.checked_add(1) == Some(number);
                     in_order &= !is_udp || last_number.checked_add(1) == Some(number);
                 }
             } else {
@@ -248,7 +250,8 @@ impl<'a> Walk<'a> {
             offset = offset.max(at.saturating_add(length));
         }
         let came = offset - asked.offset;
-        let is_whole = ascends && asked.announced.is_none_or(|announced| announced == came);
+        let is_complete = asked.announced.is_none_or(|announced| announced == came);
+        let is_whole = ascends && (is_complete || is_counted);
         for piece in pieces.iter_mut().skip(first) {
             piece.is_whole = is_whole;
         }
@@ -603,6 +606,9 @@ fn user(canvas: &mut Canvas, at: usize, layout: UserLayout, disguise: &mut Disgu
         PersonalId::Number(start) => disguise.number_id(canvas, at + start),
         PersonalId::Uid => disguise.uid_is_id(),
     }
+    if !canvas.is_whole {
+        canvas.fill_runs(at, at + 3);
+    }
     canvas.keep(at, at + 3);
     disguise.uid(canvas, at);
 }
@@ -694,6 +700,10 @@ fn records(
         if !whole || !known {
             canvas.fill(at, at + width);
             continue;
+        }
+        if let (Id::Text(from, length), false) = (fields.id, canvas.is_whole) {
+            canvas.fill_runs(at, at + from);
+            canvas.fill_runs(at + from + length, at + width);
         }
         match fields.id {
             Id::Text(from, length) => disguise.text_id(canvas, at + from, at + from + length),

@@ -360,7 +360,10 @@ fn what_has_nothing_to_decode_says_so() {
 fn a_capture_of_a_real_network_is_decoded() {
     let place = Place::new();
     // Our client over TCP, pyzk over UDP.
-    for (name, transport, port) in [("mock_tcp.pcap", "tcp", 4370), ("mock_udp.pcap", "udp", 4372)] {
+    for (name, transport, port) in [
+        ("mock_tcp.pcap", "tcp", 4370),
+        ("mock_udp.pcap", "udp", 4372),
+    ] {
         let line = format!("decode {} --port {port}", data(name).display());
         let lines = place.run(&line).ended(0).lines();
         assert!(
