@@ -77,7 +77,8 @@
 //! # Features
 //!
 //! `serde` adds `Serialize` to the outcome types, in the field names of the exchange form, and `Deserialize` to
-//! [`Record`] and [`Snapshot`], so that what was paid can be kept.
+//! [`Record`] and [`Snapshot`], so that what was paid can be kept, and to [`ShiftTemplate`] and [`Strategy`], so that
+//! rules can be written down.
 
 mod assess;
 mod breaks;
@@ -89,6 +90,8 @@ mod engine;
 mod error;
 mod explain;
 mod fate;
+#[cfg(feature = "serde")]
+mod form;
 mod group;
 mod id;
 mod instant;
