@@ -1,5 +1,8 @@
 //! From punches to daily records, on the two shapes of the design's table: a company for a year, and everything told
 //! by one person. Beside it a map of first and last in Rust, and the same in plain Python on the same data.
+//!
+//! With `GROUPING_LINEAR=1` in the environment it looks instead at 5 and at 50 million punches, once each: whether time
+//! and memory grow with them and not faster. That takes 20 GB.
 
 use std::{
     collections::BTreeMap,
@@ -43,6 +46,11 @@ fn main() {
     } else {
         vec![shape("few", 50, 3, false), shape("one", 50, 3, true)]
     };
+    if is_measuring() && std::env::var_os("GROUPING_LINEAR").is_some() {
+        linear(shape("5 million", 5000, 250, false));
+        linear(shape("50 million", 5000, 2500, false));
+        return;
+    }
     let mut criterion = Criterion::default().configure_from_args();
     for shape in shapes {
         measure(&mut criterion, shape);
@@ -84,6 +92,35 @@ fn measure(criterion: &mut Criterion, shape: Shape) {
     );
     rate(&what, count, 5e6, 5, ours);
     beside_python(&what, &punches, ours);
+}
+
+/// Prints what one assessment costs for each punch.
+#[expect(clippy::print_stdout, reason = "the report is what a benchmark is for")]
+fn linear(shape: Shape) {
+    let (plan, punches) = (plan(shape.days), punches(shape));
+    let input = peak_bytes();
+    let start = std::time::Instant::now();
+    let made = records(&punches, &plan);
+    let seconds = start.elapsed().as_secs_f64();
+    assert_eq!(made, (shape.people * shape.days) as usize);
+    let per = |whole: f64| whole / f64::from(u32::try_from(punches.len()).unwrap_or(1));
+    let memory = peak_bytes().zip(input).map_or_else(
+        || "memory is not told here".to_owned(),
+        |(peak, input)| format!("{:.0} bytes a punch beside the input", per(peak - input)),
+    );
+    println!(
+        "linear: {}: {:.0} ns and {memory}",
+        shape.name,
+        per(seconds * 1e9)
+    );
+}
+
+/// The most memory that this process has had so far, where the system tells it.
+fn peak_bytes() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    let kilobytes: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kilobytes * 1024.0)
 }
 
 /// One late punch, with ten days and with ten years of history behind it.

@@ -1,11 +1,10 @@
 //! Assesses the cases of a file in the form of `domain/examples.json`.
 //!
 //! ```console
-//! $ cargo run -q -p attendance-core --example assess --features serde -- [--check] [--full] [--table] FILE.json
+//! $ cargo run -q -p attendance-core --example assess --features serde -- [OPTIONS] FILE.json
 //! ```
 //!
-//! One line per case: `{"id", "outcome": {records, punches, weeks?} | {error}}`. `--full` adds `slot` and `settles_at`;
-//! `--check` lists instead what differs from `expect`; `--table` shows days, punches and their explanations to people.
+//! `--help` lists the options.
 #![expect(clippy::print_stdout, reason = "it is a command")]
 
 #[path = "../tests/support/exchange.rs"]
@@ -20,20 +19,37 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
+const HELP: &str = r#"Assesses the cases of a file: one line of JSON for each.
+
+  {"id", "outcome": {records, punches, weeks?} | {error}}
+
+usage: assess [OPTIONS] FILE.json
+
+  --table    days, punches and their explanations as a table
+  --full     adds `slot` and `settles_at` to the records
+  --explain  adds `findings` to the records and an `explanation` to each punch
+  --check    lists instead what differs from `expect`; exit 1 if anything does
+  --help     this text
+
+example: assess --table tests/data/examples.json
+"#;
+
+const OPTIONS: [&str; 4] = ["--check", "--table", "--full", "--explain"];
+
 fn main() -> ExitCode {
     let (options, files): (Vec<_>, Vec<_>) = std::env::args()
         .skip(1)
         .partition(|argument| argument.starts_with("--"));
-    let ([file], true) = (
-        &files[..],
-        options
-            .iter()
-            .all(|option| ["--check", "--full", "--table"].contains(&option.as_str())),
-    ) else {
-        eprintln!("usage: assess [--check | --table] [--full] FILE.json");
+    let has = |name: &str| options.iter().any(|option| option == name);
+    if has("--help") {
+        print!("{HELP}");
+        return ExitCode::SUCCESS;
+    }
+    let known = |option: &String| OPTIONS.contains(&option.as_str());
+    let ([file], true) = (&files[..], options.iter().all(known)) else {
+        eprint!("{HELP}");
         return ExitCode::from(2);
     };
-    let has = |name: &str| options.iter().any(|option| option == name);
     let text = match std::fs::read_to_string(file) {
         Ok(text) => text,
         Err(error) => return fail(file, &error),
@@ -49,12 +65,16 @@ fn main() -> ExitCode {
             print!("{}", table::of(case));
             continue;
         }
-        let outcome = case.outcome(has("--full"));
         if !has("--check") {
+            let outcome = if has("--explain") {
+                case.explained(has("--full"))
+            } else {
+                case.outcome(has("--full"))
+            };
             println!("{}", json!({ "id": case.id, "outcome": outcome }));
             continue;
         }
-        let differences = case.differences(&outcome);
+        let differences = case.differences(&case.outcome(false));
         if differences.is_empty() {
             passed += 1;
         } else {

@@ -4,13 +4,13 @@ use chrono::NaiveDate;
 
 use crate::correct::Corrected;
 use crate::desk::{self, Desk, Locks};
-use crate::fate::{self, Fate};
+use crate::fate::Fate;
 use crate::intake::{Intake, Stamp};
 use crate::plan::{Plan, Roster};
 use crate::schedule::Calendar;
 use crate::{
-    Correction, EmployeeId, Error, Instant, LocalTime, Outcome, Punch, Record, Slot, Zone, usual,
-    week,
+    Correction, EmployeeId, Error, Instant, LocalTime, Outcome, Punch, PunchOutcomes, Record, Slot,
+    Zone, usual, week,
 };
 
 /// From punches to records: the outcome is a function of the plan and the *sets* of punches and corrections (R61).
@@ -29,12 +29,11 @@ pub fn assess(
     as_of: Option<Instant>,
 ) -> Result<Outcome, Error> {
     let corrected = Corrected::new(corrections, plan.config.strategy)?;
-    let intake = Intake::new(punches, &corrected, plan)?;
+    let mut intake = Intake::new(punches, &corrected, plan)?;
     let mut work = Work {
         plan,
         calendar: Calendar::new(plan),
         desk: Desk::new(plan, as_of),
-        intake: &intake,
         records: Vec::new(),
         timely: Vec::new(),
         places: Vec::new(),
@@ -46,25 +45,36 @@ pub fn assess(
     let _ = work
         .records
         .try_reserve_exact(most.min(intake.readings.len() + 1024));
-    work.desk.fates = vec![Fate::Barred; intake.readings.len()];
+    work.desk.fates = std::mem::take(&mut intake.fates);
     let mut weeks = plan.config.weekly.map(|_| Vec::new());
-    let mut begin = 0;
-    for (employee, &end) in intake.employees.iter().zip(&intake.ends) {
-        let stream = &intake.stamps[begin..end];
-        begin = end;
+    for (employee, stream) in intake.streams() {
         let roster = plan.roster.get(employee);
         if roster.is_none() && stream.is_empty() {
             continue;
         }
         let first = work.records.len();
-        work.person(employee, roster, stream)?;
+        work.person(employee, roster, stream, &intake)?;
         if let (Some(weekly), Some(weeks)) = (plan.config.weekly, &mut weeks) {
             week::sum(&work.records[first..], weekly, weeks);
         }
     }
+    let Desk {
+        fates, mut edges, ..
+    } = work.desk;
+    edges.sort_unstable_by_key(|&(at, _)| at);
     Ok(Outcome {
-        punches: fate::tell(&intake, &work.desk.fates, &work.desk.edges, plan),
         records: work.records,
+        punches: PunchOutcomes {
+            ids: intake.ids,
+            readings: intake.readings,
+            fates,
+            by_id: intake.by_id,
+            employees: intake.employees,
+            shifts: plan.shift_ids(),
+            voided: corrected.voided,
+            window_s: plan.config.dedup_window_s,
+            edges,
+        },
         weeks,
         as_of,
     })
@@ -75,7 +85,6 @@ struct Work<'p, Z> {
     plan: &'p Plan<Z>,
     calendar: Calendar,
     desk: Desk<'p, Z>,
-    intake: &'p Intake<'p>,
     records: Vec<Record>,
     timely: Vec<Stamp>,
     places: Vec<Place>,
@@ -89,33 +98,30 @@ impl<Z: Zone> Work<'_, Z> {
         employee: &EmployeeId,
         roster: Option<&Roster>,
         stream: &[Stamp],
+        intake: &Intake<'_>,
     ) -> Result<(), Error> {
-        let Self {
-            plan,
-            calendar,
-            desk,
-            ..
-        } = self;
-        calendar.instances(plan, employee, roster, &mut desk.instances)?;
+        let (plan, instances) = (self.plan, &mut self.desk.instances);
+        self.calendar.instances(plan, employee, roster, instances)?;
+        let origin = |at| intake.origin(at);
         if plan.config.locks.is_empty() {
-            desk.sort_out(stream, roster);
+            self.desk.sort_out(stream, origin, roster);
         } else {
-            self.lock(stream);
-            self.desk.sort_out(&self.timely, roster);
+            self.lock(stream, intake);
+            self.desk.sort_out(&self.timely, origin, roster);
         }
 
         self.lay_out(roster);
-        self.desk.outliers_and_orphans(&self.calendar);
+        self.desk.outliers_and_orphans();
         self.make(employee, roster);
         Ok(())
     }
 
     /// R35: what arrived after its period was closed takes part in nothing.
-    fn lock(&mut self, stream: &[Stamp]) {
-        let locks = Locks::new(self.plan, &self.calendar, &self.desk.instances);
+    fn lock(&mut self, stream: &[Stamp], intake: &Intake<'_>) {
+        let locks = Locks::new(self.plan, &self.desk.instances);
         self.timely.clear();
         for &stamp in stream {
-            let received = self.intake.readings[stamp.punch as usize].punch.received;
+            let received = intake.punch(stamp.punch).received;
             match locks.holding(stamp.instant, received) {
                 Some(until) => self.desk.fates[stamp.punch as usize] = Fate::LateLocked(until),
                 None => self.timely.push(stamp),
@@ -130,7 +136,7 @@ impl<Z: Zone> Work<'_, Z> {
         self.places.clear();
         for (index, instance) in desk.instances.iter().enumerate() {
             self.places.push(Place {
-                date: self.calendar.date(instance.day),
+                date: instance.date,
                 start: instance.start,
                 shift: Some(instance.template),
                 slot: Slot::Nth(instance.slot),
@@ -188,12 +194,9 @@ impl<Z: Zone> Work<'_, Z> {
             // Straight into its place: a record is too large to be handed around.
             match place.made_from {
                 MadeFrom::Planned(index) => {
-                    let record = desk.planned(index, &self.calendar, employee, roster);
-                    self.records.extend(record);
+                    desk.planned(index, &self.calendar, employee, roster, &mut self.records);
                 }
-                MadeFrom::Open(index) => {
-                    self.records.extend(desk.open(index, employee, roster));
-                }
+                MadeFrom::Open(index) => desk.open(index, employee, roster, &mut self.records),
                 MadeFrom::Nothing => {
                     self.records.extend(desk.idle(place.date, employee, roster));
                 }

@@ -3,22 +3,24 @@
 use crate::intake::Stamp;
 use crate::{DuplicateReason, Kind};
 
-/// What a walk over a stream finds out about one of its punches.
-pub(crate) enum Found {
-    /// It opens a cluster.
-    Kept,
-    /// It repeats the first punch of the cluster.
-    Duplicate { of: Stamp, reason: DuplicateReason },
+/// What tells punches of the same instant apart, in the order of R7.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Origin<'a> {
+    pub(crate) device: &'a str,
+    pub(crate) user: &'a str,
+    /// Absent is −1.
+    pub(crate) state: i64,
 }
 
 /// Walks over a stream in canonical order; `kept` receives the punches that are not repeats, with the kinds that they
-/// took over (R15–R18).
+/// took over, and `repeat` each repeat with the punch that it repeats (R15–R18).
 pub(crate) fn walk(
     stream: &[Stamp],
     window_s: u32,
     kept: &mut Vec<Stamp>,
-    mut found: impl FnMut(Stamp, Found),
+    mut repeat: impl FnMut(Stamp, Stamp),
 ) {
+    kept.clear();
     for &stamp in stream {
         if let Some(first) = kept.last_mut()
             && stamp.instant.since(first.instant) <= i64::from(window_s)
@@ -27,16 +29,9 @@ pub(crate) fn walk(
             if first.kind == Kind::Unknown {
                 first.kind = stamp.kind;
             }
-            found(
-                stamp,
-                Found::Duplicate {
-                    of: *first,
-                    reason: reason(first, &stamp),
-                },
-            );
+            repeat(stamp, *first);
         } else {
             kept.push(stamp);
-            found(stamp, Found::Kept);
         }
     }
 }
@@ -47,10 +42,16 @@ fn opposite(a: Kind, b: Kind) -> bool {
 }
 
 /// R17.
-fn reason(first: &Stamp, stamp: &Stamp) -> DuplicateReason {
-    if first.device != stamp.device {
+pub(crate) fn reason<'a>(
+    stamp: Stamp,
+    first: Stamp,
+    origin: impl Fn(u32) -> Origin<'a>,
+) -> DuplicateReason {
+    let same_instant = stamp.instant == first.instant;
+    let (stamp, first) = (origin(stamp.punch), origin(first.punch));
+    if stamp.device != first.device {
         DuplicateReason::CrossDevice
-    } else if (first.instant, first.user, first.state) == (stamp.instant, stamp.user, stamp.state) {
+    } else if same_instant && stamp == first {
         DuplicateReason::Exact
     } else {
         DuplicateReason::Near

@@ -2,7 +2,7 @@
 
 use chrono::{NaiveDate, NaiveTime};
 
-use crate::dedup::{self, Found};
+use crate::dedup::{self, Origin};
 use crate::fate::Fate;
 use crate::group::Groups;
 use crate::instant::shift_date;
@@ -22,8 +22,8 @@ pub(crate) struct Desk<'p, Z> {
     pub(crate) groups: Groups,
     /// By [`Stamp::punch`].
     pub(crate) fates: Vec<Fate>,
-    /// The window edges that outliers lie beyond.
-    pub(crate) edges: Vec<LocalTime>,
+    /// The window edges that outliers lie beyond, with [`Stamp::punch`].
+    pub(crate) edges: Vec<(u32, LocalTime)>,
 }
 
 impl<'p, Z: Zone> Desk<'p, Z> {
@@ -39,46 +39,55 @@ impl<'p, Z: Zone> Desk<'p, Z> {
         }
     }
 
-    /// From a stream to duplicates and groups (sections D and F).
-    pub(crate) fn sort_out(&mut self, stream: &[Stamp], roster: Option<&Roster>) {
-        self.kept.clear();
+    /// From a stream to duplicates and groups (sections D and F); `origin` looks a punch up.
+    pub(crate) fn sort_out<'a>(
+        &mut self,
+        stream: &[Stamp],
+        origin: impl Fn(u32) -> Origin<'a>,
+        roster: Option<&Roster>,
+    ) {
         let fates = &mut self.fates;
         let window_s = self.plan.config.dedup_window_s;
-        dedup::walk(stream, window_s, &mut self.kept, |stamp, found| {
-            if let Found::Duplicate { of, reason } = found {
-                fates[stamp.punch as usize] = Fate::Duplicate {
-                    of: of.punch,
-                    reason,
-                };
-            }
+        dedup::walk(stream, window_s, &mut self.kept, |stamp, first| {
+            fates[stamp.punch as usize] = Fate::Duplicate {
+                of: first.punch,
+                reason: dedup::reason(stamp, first, &origin),
+            };
         });
         self.groups
             .assign(&self.kept, &self.instances, self.plan, roster);
+    }
+
+    /// The windows of an employee without punches.
+    pub(crate) fn nothing_to_sort(&mut self, roster: Option<&Roster>) {
+        self.kept.clear();
+        self.groups.assign(&[], &self.instances, self.plan, roster);
     }
 
     fn in_range(&self, date: NaiveDate) -> bool {
         (self.plan.config.from..=self.plan.config.to).contains(&date)
     }
 
-    /// The record of a planned instance, by its place in `instances`; `None` if its date was not asked for.
+    /// Makes the record of a planned instance, by its place in `instances`, unless its date was not asked for.
     pub(crate) fn planned(
         &mut self,
         index: usize,
         calendar: &Calendar,
         employee: &EmployeeId,
         roster: Option<&Roster>,
-    ) -> Option<Record> {
+        records: &mut Vec<Record>,
+    ) {
         let (instance, share) = (&self.instances[index], &self.groups.planned[index]);
-        let (template, date) = (instance.template, calendar.date(instance.day));
+        let (template, date) = (instance.template, instance.date);
         let punches = &self.groups.assigned[share.punches.clone()];
         if !self.in_range(date) {
             for stamp in punches {
                 self.fates[stamp.punch as usize] = Fate::OutOfRange { template, date };
             }
-            return None;
+            return;
         }
         let holiday = self.plan.is_holiday(roster, date);
-        let record = self.judge.record(&Case {
+        records.push(self.judge.record(&Case {
             employee,
             date,
             template,
@@ -89,7 +98,7 @@ impl<'p, Z: Zone> Desk<'p, Z> {
             too_early: share.too_early,
             too_late: share.too_late,
             settles: instance.reach.to,
-        });
+        }));
         for (stamp, &(role, rule)) in punches.iter().zip(&self.judge.pairs.roles) {
             self.fates[stamp.punch as usize] = Fate::Used {
                 template,
@@ -98,25 +107,25 @@ impl<'p, Z: Zone> Desk<'p, Z> {
                 rule,
             };
         }
-        Some(record)
     }
 
-    /// The record of open work, by its place in `groups.open`; `None` if its date was not asked for.
+    /// Makes the record of open work, by its place in `groups.open`, unless its date was not asked for.
     pub(crate) fn open(
         &mut self,
         index: usize,
         employee: &EmployeeId,
         roster: Option<&Roster>,
-    ) -> Option<Record> {
+        records: &mut Vec<Record>,
+    ) {
         let open = &self.groups.open[index];
         let (template, date) = (open.template, open.date);
         let punches = &self.groups.assigned[open.punches.clone()];
-        let [first, ..] = punches else { return None };
+        let [first, ..] = punches else { return };
         if !self.in_range(date) {
             for stamp in punches {
                 self.fates[stamp.punch as usize] = Fate::OutOfRange { template, date };
             }
-            return None;
+            return;
         }
         let wait = match self.plan.template(template).shift.form {
             Form::Open {
@@ -128,7 +137,7 @@ impl<'p, Z: Zone> Desk<'p, Z> {
         };
         let last = punches.last().unwrap_or(first);
         let holiday = self.plan.is_holiday(roster, date);
-        let record = self.judge.record(&Case {
+        records.push(self.judge.record(&Case {
             employee,
             date,
             template,
@@ -139,7 +148,7 @@ impl<'p, Z: Zone> Desk<'p, Z> {
             too_early: 0,
             too_late: 0,
             settles: last.instant.plus(i64::from(wait)),
-        });
+        }));
         for (stamp, &(role, rule)) in punches.iter().zip(&self.judge.pairs.roles) {
             self.fates[stamp.punch as usize] = Fate::Used {
                 template,
@@ -148,36 +157,31 @@ impl<'p, Z: Zone> Desk<'p, Z> {
                 rule,
             };
         }
-        Some(record)
     }
 
-    pub(crate) fn outliers_and_orphans(&mut self, calendar: &Calendar) {
+    pub(crate) fn outliers_and_orphans(&mut self) {
         for index in 0..self.groups.outliers.len() {
             let (stamp, index, reason) = self.groups.outliers[index];
             let instance = &self.instances[index];
-            let (template, date) = (instance.template, calendar.date(instance.day));
+            let (template, date) = (instance.template, instance.date);
             self.fates[stamp.punch as usize] = if self.in_range(date) {
                 let edge = match reason {
                     Beyond::InTooEarly => instance.accept.from,
                     Beyond::OutTooLate => instance.accept.to,
                 };
-                self.edges.push(LocalTime::new(
-                    edge,
-                    self.plan.zone_of(template).offset_at(edge),
-                ));
-                let edge = u32::try_from(self.edges.len() - 1).unwrap_or(u32::MAX);
+                let offset = self.plan.zone_of(template).offset_at(edge);
+                self.edges.push((stamp.punch, LocalTime::new(edge, offset)));
                 Fate::Outlier {
                     template,
                     date,
                     reason,
-                    edge,
                 }
             } else {
                 Fate::OutOfRange { template, date }
             };
         }
         for stamp in &self.groups.orphans {
-            self.fates[stamp.punch as usize] = Fate::NoShift;
+            self.fates[stamp.punch as usize] = Fate::NO_SHIFT;
         }
     }
 
@@ -225,11 +229,7 @@ pub(crate) struct Locks {
 
 impl Locks {
     /// `instances` are all those of the employee.
-    pub(crate) fn new<Z: Zone>(
-        plan: &Plan<Z>,
-        calendar: &Calendar,
-        instances: &[Instance],
-    ) -> Self {
+    pub(crate) fn new<Z: Zone>(plan: &Plan<Z>, instances: &[Instance]) -> Self {
         let mut locks = plan.config.locks.clone();
         locks.sort_by_key(|lock| (lock.at, lock.until));
         let mut closed: Vec<(Instant, NaiveDate, Instant)> = Vec::with_capacity(locks.len());
@@ -238,7 +238,7 @@ impl Locks {
                 // Ends grow with the dates, so the later date says all.
                 Some(&(_, until, _)) if until >= lock.until => {}
                 _ => {
-                    let end = lock_end(plan, calendar, instances, lock.until);
+                    let end = lock_end(plan, instances, lock.until);
                     closed.push((lock.at, lock.until, end));
                 }
             }
@@ -260,7 +260,6 @@ impl Locks {
 /// The last instant that can have to do with dates up to `until` (R35).
 pub(crate) fn lock_end<Z: Zone>(
     plan: &Plan<Z>,
-    calendar: &Calendar,
     instances: &[Instance],
     until: NaiveDate,
 ) -> Instant {
@@ -289,7 +288,7 @@ pub(crate) fn lock_end<Z: Zone>(
     let end = instances.partition_point(|instance| instance.start <= to);
     instances[begin..end]
         .iter()
-        .filter(|instance| calendar.date(instance.day) <= until)
+        .filter(|instance| instance.date <= until)
         .map(|instance| instance.reach.to)
         .fold(day_end, Instant::max)
 }

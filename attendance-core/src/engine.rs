@@ -7,14 +7,16 @@ use chrono::NaiveDate;
 
 use crate::correct::Corrected;
 use crate::desk::Desk;
-use crate::intake::{self, Notes};
+use crate::fate::Fate;
+use crate::intake::{self, Reading};
 use crate::person::{Key, Live, Mark, Office, Person, Told};
 use crate::plan::Plan;
+use crate::rank::NONE;
 use crate::schedule::Calendar;
 use crate::{
-    Changes, Correction, CorrectionId, DeviceId, Disposition, EmployeeId, Error, Instant, Kept,
-    LocalTime, OrphanReason, Outcome, Punch, PunchId, PunchOutcome, PunchTime, Record, Resolved,
-    Set, UserId, Zone, week,
+    Changes, Correction, CorrectionId, DeviceId, EmployeeId, Error, Instant, Kept, Kind, LocalTime,
+    Note, OrphanReason, Outcome, Punch, PunchId, PunchOutcome, PunchOutcomes, PunchTime, Record,
+    Resolved, Set, UserId, Zone, week,
 };
 
 /// Assesses punches as they come, and says which records each portion changed.
@@ -90,7 +92,9 @@ struct Held {
     /// As first read, before anything is known about the clock.
     read: Option<LocalTime>,
     needs_sequence: bool,
-    notes: Notes,
+    /// The corrected instant.
+    time: Option<LocalTime>,
+    notes: Set<Note>,
     employee: Option<EmployeeId>,
     /// Where it is in the stream of its employee.
     mark: Option<Mark>,
@@ -98,7 +102,9 @@ struct Held {
     shut: Option<NaiveDate>,
     /// It came after its period was closed, and is in no stream.
     late: Option<NaiveDate>,
-    outcome: PunchOutcome,
+    fate: Fate,
+    /// The window edge that an outlier lies beyond.
+    edge: Option<LocalTime>,
 }
 
 impl Held {
@@ -330,11 +336,7 @@ impl<Z: Zone> Engine<Z> {
             .filter(|&at| {
                 let held = self.held[at as usize].as_ref();
                 held.is_some_and(|held| {
-                    held.mark.is_none()
-                        && held
-                            .outcome
-                            .time
-                            .is_none_or(|time| time.civil().date() <= until)
+                    held.mark.is_none() && held.time.is_none_or(|time| time.civil().date() <= until)
                 })
             })
             .collect();
@@ -355,21 +357,83 @@ impl<Z: Zone> Engine<Z> {
                 week::sum(carried.chain(&records[first..]), weekly, weeks);
             }
         }
-        let held = self.held.iter().flatten();
-        let mut punches: Vec<PunchOutcome> = held.map(|held| held.outcome.clone()).collect();
-        punches.sort_by(|a, b| a.id.cmp(&b.id));
         Outcome {
             records,
-            punches,
+            punches: self.punches(),
             weeks,
             as_of: self.as_of,
         }
     }
 
+    fn punches(&self) -> PunchOutcomes {
+        let held = || {
+            (0..)
+                .zip(&self.held)
+                .filter_map(|(at, held)| Some((at, held.as_ref()?)))
+        };
+        let people: BTreeSet<&EmployeeId> = held()
+            .filter_map(|(_, held)| held.employee.as_ref())
+            .collect();
+        let numbers: HashMap<&EmployeeId, u32> = people.iter().copied().zip(0..).collect();
+        // The places without those that were let go.
+        let places: HashMap<u32, u32> = held().map(|(at, _)| at).zip(0..).collect();
+        let reading = |held: &Held| Reading {
+            time: held.time,
+            employee: held
+                .employee
+                .as_ref()
+                .map_or(NONE, |employee| numbers[employee]),
+            kind: Kind::Unknown,
+            notes: held.notes,
+        };
+        let fate = |held: &Held| match held.fate {
+            Fate::Duplicate { of, reason } => Fate::Duplicate {
+                of: places.get(&of).copied().unwrap_or_default(),
+                reason,
+            },
+            fate => fate,
+        };
+        let edges = held()
+            .zip(0..)
+            .filter_map(|((_, held), place)| Some((place, held.edge?)));
+        let mut by_id: Vec<u32> = (0..).take(places.len()).collect();
+        let ids: Vec<PunchId> = held().map(|(_, held)| held.punch.id.clone()).collect();
+        by_id.sort_unstable_by(|&a, &b| ids[a as usize].cmp(&ids[b as usize]));
+        PunchOutcomes {
+            by_id: Some(by_id),
+            ids,
+            readings: held().map(|(_, held)| reading(held)).collect(),
+            fates: held().map(|(_, held)| fate(held)).collect(),
+            shifts: self.plan.shift_ids(),
+            voided: self.corrected.voided.clone(),
+            window_s: self.plan.config.dedup_window_s,
+            edges: edges.collect(),
+            employees: people.into_iter().cloned().collect(),
+        }
+    }
+
     /// What became of a punch.
-    pub fn punch(&self, id: &str) -> Option<&PunchOutcome> {
+    pub fn punch(&self, id: &str) -> Option<PunchOutcome> {
         let at = *self.ids.get(id)?;
-        self.held[at as usize].as_ref().map(|held| &held.outcome)
+        let held = self.held[at as usize].as_ref()?;
+        let kept = |of: u32| {
+            let window_s = self.plan.config.dedup_window_s;
+            match &self.held[of as usize] {
+                Some(kept) => Kept::new(&kept.punch.id, kept.time, window_s),
+                None => Kept::new(&held.punch.id, None, window_s),
+            }
+        };
+        let voided = || self.corrected.voided(&held.punch.id).cloned();
+        let place = held.fate.place();
+        Some(PunchOutcome {
+            id: held.punch.id.clone(),
+            disposition: held.fate.disposition(kept, || held.edge, voided),
+            employee: held.employee.clone(),
+            date: place.map(|(_, date)| date),
+            shift: place.map(|(template, _)| self.plan.template(template).shift.id.clone()),
+            time: held.time,
+            notes: held.notes,
+        })
     }
 
     /// Finds out what is new, and whether all of it is in order.
@@ -426,7 +490,7 @@ impl<Z: Zone> Engine<Z> {
             let terminal = intake::terminal(&self.plan, punch.device.as_str());
             if let Some(terminal) = &terminal {
                 let zone = &self.plan.zones[terminal.zone];
-                let told = intake::told(punch, zone, &mut Notes::default())?;
+                let told = intake::told(punch, zone)?;
                 let employee = self.employee(punch, terminal.manual);
                 let barred = intake::barred(
                     &punch.id,
@@ -499,28 +563,16 @@ impl<Z: Zone> Engine<Z> {
 
     /// Holds a new punch; `doubtful` are punches whose time may depend on it (R3).
     fn hold(&mut self, punch: Punch, manual: bool, doubtful: &mut BTreeSet<u32>) -> u32 {
-        let mut notes = Notes::default();
         let (mut read, mut employee, mut needs_sequence) = (None, None, false);
+        let mut notes = Set::EMPTY;
         if let Some(terminal) = intake::terminal(&self.plan, punch.device.as_str()) {
             let zone = &self.plan.zones[terminal.zone];
             // It was found to be in order.
-            if let Ok(told) = intake::told(&punch, zone, &mut notes) {
-                read = Some(told.time);
-                needs_sequence = told.needs_sequence;
+            if let Ok(told) = intake::told(&punch, zone) {
+                (read, needs_sequence, notes) = (Some(told.time), told.needs_sequence, told.notes);
             }
             employee = self.employee(&punch, terminal.manual);
         }
-        let outcome = PunchOutcome {
-            id: punch.id.clone(),
-            disposition: Disposition::Orphan {
-                reason: OrphanReason::UnknownDevice,
-            },
-            employee: employee.clone(),
-            date: None,
-            shift: None,
-            time: read,
-            notes: Set::EMPTY,
-        };
         let (id, seq) = (punch.id.clone(), punch.seq);
         let chain = (punch.device.clone(), punch.user.clone());
         let held = Held {
@@ -529,12 +581,14 @@ impl<Z: Zone> Engine<Z> {
             manual,
             read,
             needs_sequence,
+            time: read,
             notes,
             employee,
             mark: None,
             shut: None,
             late: None,
-            outcome,
+            fate: Fate::Orphan(OrphanReason::UnknownDevice),
+            edge: None,
         };
         let at = self.free.pop().unwrap_or_else(|| {
             self.held.push(None);
@@ -620,7 +674,7 @@ impl<Z: Zone> Engine<Z> {
         let punch = &held.punch;
         let terminal = intake::terminal(&self.plan, punch.device.as_str());
         let mut time = held.read;
-        held.notes.clock_corrected = false;
+        held.notes.remove(Note::ClockCorrected);
         if let (Some(terminal), Some(told)) = (&terminal, held.read) {
             time = Some(intake::correct_clock(told, terminal.clock, &mut held.notes));
         }
@@ -632,11 +686,9 @@ impl<Z: Zone> Engine<Z> {
             &self.corrected,
             &self.plan,
         );
-        held.outcome.time = time;
-        held.outcome.notes = held.notes.to_set();
-        (held.outcome.date, held.outcome.shift) = (None, None);
+        (held.time, held.edge) = (time, None);
         if let Some(barred) = barred {
-            held.outcome.disposition = barred.disposition(&self.corrected, &punch.id);
+            held.fate = barred;
             held.late = None;
             return;
         }
@@ -673,7 +725,7 @@ impl<Z: Zone> Engine<Z> {
             (held.shut, held.late) = (shut, late);
             held.mark = late.is_none().then_some(mark);
             if let Some(until) = late {
-                held.outcome.disposition = Disposition::LateLocked { until };
+                held.fate = Fate::LateLocked(until);
             }
         }
     }
@@ -758,21 +810,8 @@ impl<Z: Zone> Engine<Z> {
     /// Writes down what became of punches.
     fn tell(&mut self, told: Vec<Told>) {
         for Told { at, fate, edge } in told {
-            let kept = |of: u32| {
-                let window_s = self.plan.config.dedup_window_s;
-                match &self.held[of as usize] {
-                    Some(kept) => Kept::new(&kept.punch.id, kept.outcome.time, window_s),
-                    None => Kept::new(&PunchId::from(""), None, window_s),
-                }
-            };
-            let unknown = LocalTime::new(Instant::MIN, 0);
-            let disposition = fate.disposition(kept, |_| edge.unwrap_or(unknown));
-            let place = fate.place();
-            let shift = place.map(|(template, _)| self.plan.template(template).shift.id.clone());
             if let Some(held) = self.held[at as usize].as_mut() {
-                held.outcome.disposition = disposition;
-                held.outcome.date = place.map(|(_, date)| date);
-                held.outcome.shift = shift;
+                (held.fate, held.edge) = (fate, edge);
             }
         }
     }

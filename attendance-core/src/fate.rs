@@ -1,35 +1,36 @@
-//! What became of each punch: numbers while the work goes on, words at its end.
+//! What became of each punch: numbers while the work goes on, words when somebody asks.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::fmt;
+use std::ops::Range;
 
 use chrono::NaiveDate;
 
-use crate::correct::Corrected;
-use crate::intake::{Barred, Intake};
-use crate::plan::Plan;
+use crate::intake::Reading;
 use crate::{
-    Beyond, Disposition, DuplicateReason, Instant, Kept, LocalTime, OrphanReason, PunchId,
-    PunchOutcome, Role, Rule,
+    Beyond, CorrectionId, Disposition, DuplicateReason, EmployeeId, Instant, Kept, LocalTime,
+    OrphanReason, PunchId, PunchOutcome, Role, Rule, ShiftId,
 };
 
-/// What became of a punch, as long as there are only numbers.
-#[derive(Debug, Clone, Copy)]
+/// What became of a punch, in numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fate {
-    /// The reading says why.
-    Barred,
+    Orphan(OrphanReason),
+    /// The corrections say by which one.
+    Voided,
+    /// The same id was delivered before, so it is told already (R14).
+    Repeated,
     LateLocked(NaiveDate),
     Duplicate {
         of: u32,
         reason: DuplicateReason,
     },
+    /// The edge is kept apart, so that a fate stays small.
     Outlier {
         template: u32,
         date: NaiveDate,
         reason: Beyond,
-        /// Place among the edges kept apart, so that a fate stays small.
-        edge: u32,
     },
-    NoShift,
     OutOfRange {
         template: u32,
         date: NaiveDate,
@@ -43,37 +44,47 @@ pub(crate) enum Fate {
 }
 
 impl Fate {
+    /// That of every punch in a stream, until it is found out.
+    pub(crate) const NO_SHIFT: Self = Self::Orphan(OrphanReason::NoShift);
+
     /// The shift and work date that a punch belongs to.
     pub(crate) const fn place(self) -> Option<(u32, NaiveDate)> {
         match self {
             Self::Outlier { template, date, .. }
             | Self::OutOfRange { template, date }
             | Self::Used { template, date, .. } => Some((template, date)),
-            Self::Barred | Self::LateLocked(_) | Self::Duplicate { .. } | Self::NoShift => None,
+            Self::Orphan(_)
+            | Self::Voided
+            | Self::Repeated
+            | Self::LateLocked(_)
+            | Self::Duplicate { .. } => None,
         }
     }
 
-    /// In words; `kept` and `edge` look up what a fate only has the numbers of.
+    /// In words; the functions look up what a fate has only the numbers of.
     pub(crate) fn disposition(
         self,
-        kept: impl FnOnce(u32) -> Arc<Kept>,
-        edge: impl FnOnce(u32) -> LocalTime,
+        kept: impl FnOnce(u32) -> Kept,
+        edge: impl FnOnce() -> Option<LocalTime>,
+        voided: impl FnOnce() -> Option<CorrectionId>,
     ) -> Disposition {
+        let orphan = |reason| Disposition::Orphan { reason };
         match self {
+            Self::Orphan(reason) => orphan(reason),
+            // It is in nobody's stream because a correction says so.
+            Self::Voided => voided().map_or(orphan(OrphanReason::NoShift), |by| {
+                Disposition::Voided { by }
+            }),
+            // Only the first one of an id is told.
+            Self::Repeated => orphan(OrphanReason::NoShift),
             Self::LateLocked(until) => Disposition::LateLocked { until },
             Self::Duplicate { of, reason } => Disposition::Duplicate {
                 reason,
                 of: kept(of),
             },
-            Self::Outlier {
-                reason, edge: at, ..
-            } => Disposition::Outlier {
+            Self::Outlier { reason, .. } => Disposition::Outlier {
                 reason,
-                edge: edge(at),
-            },
-            // Every punch in a stream has a fate of its own.
-            Self::Barred | Self::NoShift => Disposition::Orphan {
-                reason: OrphanReason::NoShift,
+                edge: edge().unwrap_or(NEVER),
             },
             Self::OutOfRange { .. } => Disposition::OutOfRange,
             Self::Used { role, rule, .. } => Disposition::Used { role, rule },
@@ -81,68 +92,163 @@ impl Fate {
     }
 }
 
+/// Stands where a time is known to be.
+const NEVER: LocalTime = LocalTime::new(Instant::MIN, 0);
+
 impl Kept {
     /// A kept punch is in a stream, so it has a time.
-    pub(crate) fn new(id: &PunchId, time: Option<LocalTime>, window_s: u32) -> Arc<Self> {
-        Arc::new(Self {
+    pub(crate) fn new(id: &PunchId, time: Option<LocalTime>, window_s: u32) -> Self {
+        Self {
             id: id.clone(),
-            time: time.unwrap_or(LocalTime::new(Instant::MIN, 0)),
+            time: time.unwrap_or(NEVER),
             window_s,
-        })
+        }
     }
 }
 
-/// The outcome of each punch, by id.
-pub(crate) fn tell<Z>(
-    intake: &Intake<'_>,
-    fates: &[Fate],
-    edges: &[LocalTime],
-    plan: &Plan<Z>,
-) -> Vec<PunchOutcome> {
-    // Duplicates of one punch often come together, and share what is said of it.
-    let mut last: Option<(u32, Arc<Kept>)> = None;
-    let mut kept = |of: u32| match &last {
-        Some((at, kept)) if *at == of => Arc::clone(kept),
-        _ => {
-            let reading = &intake.readings[of as usize];
-            let window_s = plan.config.dedup_window_s;
-            let kept = Kept::new(&reading.punch.id, reading.time, window_s);
-            last = Some((of, Arc::clone(&kept)));
-            kept
+/// What became of all punches, by id. It reads like a list of [`PunchOutcome`]s.
+///
+/// Millions of them take a third of the room of such a list: each is put into words when it is asked for.
+#[derive(Clone)]
+pub struct PunchOutcomes {
+    pub(crate) ids: Vec<PunchId>,
+    pub(crate) readings: Vec<Reading>,
+    pub(crate) fates: Vec<Fate>,
+    /// Their places by id; `None` if they are in this order.
+    pub(crate) by_id: Option<Vec<u32>>,
+    /// What the numbers stand for.
+    pub(crate) employees: Vec<EmployeeId>,
+    pub(crate) shifts: Vec<ShiftId>,
+    pub(crate) voided: HashMap<PunchId, CorrectionId>,
+    pub(crate) window_s: u32,
+    /// The window edges that outliers lie beyond, by place.
+    pub(crate) edges: Vec<(u32, LocalTime)>,
+}
+
+impl PunchOutcomes {
+    /// How many punches there are.
+    pub fn len(&self) -> usize {
+        self.by_id.as_ref().map_or(self.ids.len(), Vec::len)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The one at a position in the order of ids.
+    pub fn get(&self, position: usize) -> Option<PunchOutcome> {
+        (position < self.len()).then(|| self.tell(self.place(position)))
+    }
+
+    /// The one of a punch.
+    pub fn find(&self, id: &str) -> Option<PunchOutcome> {
+        let (mut low, mut high) = (0, self.len());
+        while low < high {
+            let middle = low.midpoint(high);
+            if self.ids[self.place(middle)].as_str() < id {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
         }
-    };
-    let outcome = |at: usize| {
-        let (reading, fate) = (&intake.readings[at], fates[at]);
-        let disposition = match reading.barred {
-            Some(barred) => barred.disposition(intake.corrected, &reading.punch.id),
-            None => fate.disposition(&mut kept, |edge| edges[edge as usize]),
+        self.get(low).filter(|punch| punch.id.as_str() == id)
+    }
+
+    /// All of them, by id.
+    pub fn iter(&self) -> PunchOutcomesIter<'_> {
+        PunchOutcomesIter {
+            outcomes: self,
+            left: 0..self.len(),
+        }
+    }
+
+    fn place(&self, position: usize) -> usize {
+        self.by_id
+            .as_ref()
+            .map_or(position, |by_id| by_id[position] as usize)
+    }
+
+    fn tell(&self, at: usize) -> PunchOutcome {
+        let (id, reading, fate) = (&self.ids[at], self.readings[at], self.fates[at]);
+        let kept = |of: u32| {
+            let time = self.readings[of as usize].time;
+            Kept::new(&self.ids[of as usize], time, self.window_s)
         };
+        let edge = || {
+            let place = |edge: &(u32, LocalTime)| (edge.0 as usize).cmp(&at);
+            let found = self.edges.binary_search_by(place).ok()?;
+            Some(self.edges[found].1)
+        };
+        let voided = || self.voided.get(id).cloned();
         let place = fate.place();
         PunchOutcome {
-            id: reading.punch.id.clone(),
-            disposition,
-            employee: intake.employees.get(reading.employee as usize).cloned(),
+            id: id.clone(),
+            disposition: fate.disposition(kept, edge, voided),
+            employee: self.employees.get(reading.employee as usize).cloned(),
             date: place.map(|(_, date)| date),
-            shift: place.map(|(template, _)| plan.template(template).shift.id.clone()),
+            shift: place.map(|(template, _)| self.shifts[template as usize].clone()),
             time: reading.time,
-            notes: reading.notes.to_set(),
+            notes: reading.notes,
         }
-    };
-    match &intake.by_id {
-        None => (0..fates.len()).map(outcome).collect(),
-        Some(by_id) => by_id.iter().map(|&at| at as usize).map(outcome).collect(),
     }
 }
 
-impl Barred {
-    pub(crate) fn disposition(self, corrected: &Corrected, id: &PunchId) -> Disposition {
-        match (self, corrected.voided(id)) {
-            (Self::Voided, Some(by)) => Disposition::Voided { by: by.clone() },
-            (Self::Orphan(reason), _) => Disposition::Orphan { reason },
-            // It is in nobody's stream because a correction says so.
-            (Self::Voided, None) => Disposition::Orphan {
-                reason: OrphanReason::NoShift,
-            },
-        }
+impl PartialEq for PunchOutcomes {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other)
+    }
+}
+
+impl Eq for PunchOutcomes {}
+
+impl fmt::Debug for PunchOutcomes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self).finish()
+    }
+}
+
+impl<'a> IntoIterator for &'a PunchOutcomes {
+    type Item = PunchOutcome;
+    type IntoIter = PunchOutcomesIter<'a>;
+
+    fn into_iter(self) -> PunchOutcomesIter<'a> {
+        self.iter()
+    }
+}
+
+/// Goes through [`PunchOutcomes`], by id.
+#[derive(Debug, Clone)]
+pub struct PunchOutcomesIter<'a> {
+    outcomes: &'a PunchOutcomes,
+    left: Range<usize>,
+}
+
+impl Iterator for PunchOutcomesIter<'_> {
+    type Item = PunchOutcome;
+
+    fn next(&mut self) -> Option<PunchOutcome> {
+        self.left.next().and_then(|next| self.outcomes.get(next))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.left.size_hint()
+    }
+}
+
+impl DoubleEndedIterator for PunchOutcomesIter<'_> {
+    fn next_back(&mut self) -> Option<PunchOutcome> {
+        self.left
+            .next_back()
+            .and_then(|next| self.outcomes.get(next))
+    }
+}
+
+impl ExactSizeIterator for PunchOutcomesIter<'_> {}
+
+#[cfg(feature = "serde")]
+impl serde::Serialize for PunchOutcomes {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self)
     }
 }

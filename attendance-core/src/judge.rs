@@ -9,6 +9,7 @@ use crate::measure::measure;
 use crate::pair::Pairs;
 use crate::plan::Plan;
 use crate::schedule::Timing;
+use crate::steady::Steady;
 use crate::{
     Beyond, DayType, EmployeeId, Explanation, Flag, Instant, LocalTime, MissingPolicy, Record,
     Session, Sessions, Set, ShiftTemplate, Side, Slot, Status, Zone, outlier,
@@ -50,8 +51,11 @@ pub(crate) fn day_type(holiday: bool, list: Option<&[u32]>, unscheduled: bool) -
 pub(crate) struct Judge<'p, Z> {
     plan: &'p Plan<Z>,
     as_of: Option<Instant>,
+    /// As in the plan.
+    zones: Vec<Steady<'p, Z>>,
     pub(crate) pairs: Pairs,
     paid: Vec<Span>,
+    findings: Vec<Explanation>,
 }
 
 impl<'p, Z: Zone> Judge<'p, Z> {
@@ -59,8 +63,10 @@ impl<'p, Z: Zone> Judge<'p, Z> {
         Self {
             plan,
             as_of,
+            zones: plan.zones.iter().map(Steady::new).collect(),
             pairs: Pairs::default(),
             paid: Vec::new(),
+            findings: Vec::new(),
         }
     }
 
@@ -68,7 +74,7 @@ impl<'p, Z: Zone> Judge<'p, Z> {
     #[inline]
     pub(crate) fn record(&mut self, case: &Case<'_>) -> Record {
         let shift = &self.plan.template(case.template).shift;
-        let zone = self.plan.zone_of(case.template);
+        let zone = &self.zones[self.plan.template(case.template).zone];
         let local = |instant: Instant| LocalTime::new(instant, zone.offset_at(instant));
         let fixed = case.timing.filter(|_| shift.is_fixed());
         let edges = fixed.map(|timing| Span {
@@ -81,7 +87,7 @@ impl<'p, Z: Zone> Judge<'p, Z> {
         self.pairs.read(case.punches, edges, &self.plan.config);
         let pairs = &self.pairs;
         let (clock_in, clock_out) = (pairs.clock_in().map(local), pairs.clock_out().map(local));
-        let mut findings = Vec::new();
+        let findings = &mut self.findings;
         let mut flags = Set::EMPTY;
         if !is_final {
             findings.push(Explanation::NotFinal {
@@ -129,11 +135,11 @@ impl<'p, Z: Zone> Judge<'p, Z> {
             findings.push(Explanation::ClocksChanged { forward_s });
         }
         let (late_s, early_leave_s) = if workday {
-            lateness(case, shift, clock_in, clock_out, &mut findings)
+            lateness(case, shift, clock_in, clock_out, findings)
         } else {
             (0, 0)
         };
-        let outliers = outlier::of(case, shift, fixed, clock_in, clock_out, &mut findings);
+        let outliers = outlier::of(case, shift, fixed, clock_in, clock_out, findings);
         if measures.break_deducted_s > 0 {
             findings.push(Explanation::BreakDeducted {
                 deducted_s: measures.break_deducted_s,
@@ -153,9 +159,14 @@ impl<'p, Z: Zone> Judge<'p, Z> {
             is_final,
             incomplete,
             measures.worked_s,
-            &mut findings,
+            findings,
         );
 
+        #[expect(
+            clippy::drain_collect,
+            reason = "no room for more, and the buffer stays"
+        )]
+        let findings = findings.drain(..).collect();
         Record {
             employee: case.employee.clone(),
             date: case.date,

@@ -77,7 +77,8 @@
 //! # Features
 //!
 //! `serde` adds `Serialize` to the outcome types, in the field names of the exchange form, and `Deserialize` to
-//! [`Record`] and [`Snapshot`], so that what was paid can be kept.
+//! [`Record`] and [`Snapshot`], so that what was paid can be kept, and to [`ShiftTemplate`] and [`Strategy`], so that
+//! rules can be written down.
 
 mod assess;
 mod breaks;
@@ -89,6 +90,8 @@ mod engine;
 mod error;
 mod explain;
 mod fate;
+#[cfg(feature = "serde")]
+mod form;
 mod group;
 mod id;
 mod instant;
@@ -112,6 +115,7 @@ mod schedule;
 mod sessions;
 mod set;
 mod shift;
+mod steady;
 mod usual;
 mod week;
 mod zone;
@@ -121,6 +125,7 @@ pub use changes::{Changes, Tally};
 pub use engine::Engine;
 pub use error::Error;
 pub use explain::Explanation;
+pub use fate::{PunchOutcomes, PunchOutcomesIter};
 pub use id::{CorrectionId, DeviceId, EmployeeId, PunchId, ShiftId, UserId};
 pub use instant::{Instant, LocalTime};
 pub use month::{Snapshot, delta, what_if};

@@ -1,14 +1,13 @@
 //! What comes out (rules, section 5).
 
 use std::fmt;
-use std::sync::Arc;
 
 use chrono::NaiveDate;
 
 use crate::set::member;
 use crate::{
-    CorrectionId, EmployeeId, Explanation, Instant, LocalTime, OutlierReason, PunchId, Sessions,
-    Set, ShiftId,
+    CorrectionId, EmployeeId, Explanation, Instant, LocalTime, OutlierReason, PunchId,
+    PunchOutcomes, Sessions, Set, ShiftId,
 };
 
 /// Records, what became of each punch, and weekly totals.
@@ -18,7 +17,7 @@ pub struct Outcome {
     /// By (employee, date, start, shift) (R63).
     pub records: Vec<Record>,
     /// One per punch id, by id.
-    pub punches: Vec<PunchOutcome>,
+    pub punches: PunchOutcomes,
     /// By (employee, date); `None` unless the plan asks for weeks (R60).
     pub weeks: Option<Vec<Week>>,
     /// The present instant that the outcome was made for; `None`: everything is past.
@@ -27,12 +26,8 @@ pub struct Outcome {
 
 impl Outcome {
     /// What became of a punch.
-    pub fn punch(&self, id: &str) -> Option<&PunchOutcome> {
-        let at = self
-            .punches
-            .binary_search_by(|punch| punch.id.as_str().cmp(id))
-            .ok()?;
-        self.punches.get(at)
+    pub fn punch(&self, id: &str) -> Option<PunchOutcome> {
+        self.punches.find(id)
     }
 
     /// The records of one employee and date.
@@ -367,7 +362,7 @@ pub enum Disposition {
         /// How it relates to the kept punch.
         reason: DuplicateReason,
         /// The kept punch.
-        of: Arc<Kept>,
+        of: Kept,
     },
     /// It belongs to a shift, but beyond what counts (R30).
     Outlier {

@@ -46,32 +46,10 @@ pub(crate) fn of(
             late_out_s,
             ..
         } = shift.tolerance;
-        let sides = [
-            (
-                clock_in,
-                timing.start,
-                early_in_s,
-                OutlierReason::InTooEarly,
-                late_in_s,
-                OutlierReason::InTooLate,
-            ),
-            (
-                clock_out,
-                timing.end,
-                early_out_s,
-                OutlierReason::OutTooEarly,
-                late_out_s,
-                OutlierReason::OutTooLate,
-            ),
-        ];
-        for (time, edge, before_s, before, after_s, after) in sides {
-            let Some(time) = time else { continue };
+        let mut check = |time: Option<LocalTime>, edge: LocalTime, before, after| {
+            let Some(time) = time else { return };
             let beyond_s = time.instant().since(edge.instant());
-            let (limit_s, reason) = if beyond_s < 0 {
-                (before_s, before)
-            } else {
-                (after_s, after)
-            };
+            let (limit_s, reason) = if beyond_s < 0 { before } else { after };
             if beyond_s.abs() > i64::from(limit_s) {
                 outliers.insert(reason);
                 findings.push(Explanation::Outlier {
@@ -82,7 +60,19 @@ pub(crate) fn of(
                     limit_s,
                 });
             }
-        }
+        };
+        check(
+            clock_in,
+            timing.start,
+            (early_in_s, OutlierReason::InTooEarly),
+            (late_in_s, OutlierReason::InTooLate),
+        );
+        check(
+            clock_out,
+            timing.end,
+            (early_out_s, OutlierReason::OutTooEarly),
+            (late_out_s, OutlierReason::OutTooLate),
+        );
     }
     for (reason, count) in judge::set_aside(case) {
         outliers.insert(match reason {

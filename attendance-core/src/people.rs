@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::plan::Plan;
-use crate::rank::ranking;
+use crate::rank::{NONE, ranking};
 use crate::{EmployeeId, Punch};
 
 /// The people met so far, numbered in the order of being met.
@@ -12,49 +12,46 @@ pub(crate) struct People<'p, Z> {
     plan: &'p Plan<Z>,
     numbers: HashMap<EmployeeId, u32>,
     met: Vec<EmployeeId>,
-    /// By the user's rank, where the user id is the employee id.
-    by_user: Vec<Option<u32>>,
-    /// By the ranks of device and user, where the identity map decides.
-    by_mark: HashMap<(u32, u32), Option<u32>>,
+    /// By the user's number, where the user id is the employee id.
+    by_user: Vec<u32>,
+    /// By the numbers of device and user, where the identity map decides.
+    by_mark: HashMap<(u32, u32), u32>,
 }
 
 impl<'p, Z> People<'p, Z> {
-    pub(crate) fn new(plan: &'p Plan<Z>, users: usize) -> Self {
+    pub(crate) fn new(plan: &'p Plan<Z>) -> Self {
         Self {
             plan,
             numbers: HashMap::new(),
             met: Vec::new(),
-            by_user: vec![None; users],
+            by_user: Vec::new(),
             by_mark: HashMap::new(),
         }
     }
 
-    /// The number of the person behind a punch; `manual` punches name the employee directly.
-    pub(crate) fn find(
-        &mut self,
-        device: u32,
-        user: u32,
-        manual: bool,
-        punch: &Punch,
-    ) -> Option<u32> {
+    /// The number of the person behind a punch, or [`NONE`]; `manual` punches name the employee directly.
+    pub(crate) fn find(&mut self, device: u32, user: u32, manual: bool, punch: &Punch) -> u32 {
         match &self.plan.identities {
             Some(identities) if !manual => {
                 if let Some(&number) = self.by_mark.get(&(device, user)) {
                     return number;
                 }
-                let employee = identities
-                    .employee(punch.device.as_str(), punch.user.as_str())
-                    .cloned();
-                let number = employee.map(|employee| self.number(employee));
+                let employee = identities.employee(punch.device.as_str(), punch.user.as_str());
+                let employee = employee.cloned();
+                let number = employee.map_or(NONE, |employee| self.number(employee));
                 self.by_mark.insert((device, user), number);
                 number
             }
             _ => {
-                if self.by_user[user as usize].is_none() {
-                    let employee = EmployeeId::from(Arc::<str>::from(punch.user.clone()));
-                    self.by_user[user as usize] = Some(self.number(employee));
+                let user = user as usize;
+                if user >= self.by_user.len() {
+                    self.by_user.resize(user + 1, NONE);
                 }
-                self.by_user[user as usize]
+                if self.by_user[user] == NONE {
+                    let employee = EmployeeId::from(Arc::<str>::from(punch.user.clone()));
+                    self.by_user[user] = self.number(employee);
+                }
+                self.by_user[user]
             }
         }
     }

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::NaiveDate;
 
+use crate::dedup::Origin;
 use crate::desk::{self, Desk, Locks};
 use crate::fate::Fate;
 use crate::instant::shift_date;
@@ -28,6 +29,16 @@ pub(crate) struct Mark {
     pub(crate) user: UserId,
     pub(crate) state: i64,
     pub(crate) id: PunchId,
+}
+
+impl Mark {
+    fn origin(&self) -> Origin<'_> {
+        Origin {
+            device: self.device.as_str(),
+            user: self.user.as_str(),
+            state: self.state,
+        }
+    }
 }
 
 /// A punch in the stream.
@@ -159,9 +170,9 @@ impl Person {
             .calendar
             .window(plan, roster, first, last, &mut office.desk.instances);
         let instances = &office.desk.instances;
-        person.locks = Locks::new(plan, office.calendar, instances);
-        person.closed = after.map(|until| desk::lock_end(plan, office.calendar, instances, until));
-        office.desk.sort_out(&[], roster);
+        person.locks = Locks::new(plan, instances);
+        person.closed = after.map(|until| desk::lock_end(plan, instances, until));
+        office.desk.nothing_to_sort(roster);
         let open = |date: NaiveDate| after.is_none_or(|until| date > until);
         for index in 0..office.desk.instances.len() {
             if let Some((key, record)) = person
@@ -247,17 +258,22 @@ impl Person {
             let sure = block.punches.len();
             let next = self.next_after(label);
             let ahead = next.as_ref().and_then(|next| self.blocks.get(next));
-            let stream = stamps(
-                &block.punches,
-                ahead.map_or(&[][..], |ahead| &ahead.punches),
-            );
+            let ahead = ahead.map_or(&[][..], |ahead| &ahead.punches);
+            let stream = stamps(&block.punches, ahead);
             self.lay_out(&stream, office);
-            office.desk.sort_out(&stream, roster);
+            let origin = |at: u32| {
+                let at = at as usize;
+                match block.punches.get(at) {
+                    Some(live) => live.mark.origin(),
+                    None => ahead[at - sure].mark.origin(),
+                }
+            };
+            office.desk.sort_out(&stream, origin, roster);
             let cuts = cuts(&stream, &office.desk);
             if sure == 0 || sure == stream.len() || cuts.contains(&sure) {
                 let old = std::mem::take(&mut block.keys);
                 let punches = std::mem::take(&mut block.punches);
-                self.accept(punches, &stream, &cuts, old, office);
+                self.accept(punches, &cuts, old, office);
                 return;
             }
             for _ in 0..more {
@@ -297,7 +313,7 @@ impl Person {
             .calendar
             .window(office.plan, roster, from, to, &mut office.desk.instances);
         office.desk.fates.clear();
-        office.desk.fates.resize(stream.len(), Fate::Barred);
+        office.desk.fates.resize(stream.len(), Fate::NO_SHIFT);
         office.desk.edges.clear();
     }
 
@@ -305,7 +321,6 @@ impl Person {
     fn accept<Z: Zone>(
         &mut self,
         punches: Vec<Live>,
-        stream: &[Stamp],
         cuts: &[usize],
         old: Vec<Key>,
         office: &mut Office<'_, Z>,
@@ -333,7 +348,7 @@ impl Person {
         let mut fresh = BTreeSet::new();
         let mut latest: Vec<Option<NaiveDate>> = vec![None; begins.len()];
         for (index, position) in touched {
-            let date = office.calendar.date(office.desk.instances[index].day);
+            let date = office.desk.instances[index].date;
             let latest = &mut latest[block_of(position)];
             *latest = (*latest).max(Some(date));
             if let Some((key, record)) = self.planned(index, office) {
@@ -353,12 +368,10 @@ impl Person {
             }
             let latest = &mut latest[block_of(position)];
             *latest = (*latest).max(Some(date));
-            let Some(record) = office
-                .desk
-                .open(index, &self.id, office.plan.roster.get(&self.id))
-            else {
-                continue;
-            };
+            let roster = office.plan.roster.get(&self.id);
+            let mut made = Vec::new();
+            office.desk.open(index, &self.id, roster, &mut made);
+            let Some(record) = made.pop() else { continue };
             let key = Key {
                 date,
                 start: first,
@@ -371,8 +384,8 @@ impl Person {
             let owner = punches[begins[block]].mark.clone();
             self.put(key, Some(record), Some(owner));
         }
-        office.desk.outliers_and_orphans(office.calendar);
-        tell(&punches, stream, office);
+        office.desk.outliers_and_orphans();
+        tell(&punches, office);
 
         let dates: BTreeSet<NaiveDate> = old.iter().chain(&fresh).map(|key| key.date).collect();
         for key in old.into_iter().filter(|key| !fresh.contains(key)) {
@@ -400,9 +413,12 @@ impl Person {
     fn planned<Z: Zone>(&self, index: usize, office: &mut Office<'_, Z>) -> Option<(Key, Record)> {
         let roster = office.plan.roster.get(&self.id);
         let instance = office.desk.instances[index];
-        let record = office
+        let mut made = Vec::new();
+        let calendar = &*office.calendar;
+        office
             .desk
-            .planned(index, office.calendar, &self.id, roster)?;
+            .planned(index, calendar, &self.id, roster, &mut made);
+        let record = made.pop()?;
         let key = Key {
             date: record.date,
             start: instance.start,
@@ -426,9 +442,9 @@ impl Person {
             key.date,
             &mut office.desk.instances,
         );
-        office.desk.sort_out(&[], roster);
+        office.desk.nothing_to_sort(roster);
         let index = office.desk.instances.iter().position(|instance| {
-            let date = office.calendar.date(instance.day);
+            let date = instance.date;
             (date, instance.template, instance.slot) == (key.date, template, slot)
         });
         let found = index.and_then(|index| self.planned(index, office));
@@ -676,7 +692,7 @@ impl Person {
         let roster = plan.roster.get(&self.id);
         let (calendar, instances) = (&mut *office.calendar, &mut office.desk.instances);
         calendar.window(plan, roster, until, shift_date(until, 1), instances);
-        let end = desk::lock_end(plan, calendar, instances, until);
+        let end = desk::lock_end(plan, instances, until);
         self.closed = self.closed.max(Some(end));
 
         // The last block before may still be continued.
@@ -719,26 +735,23 @@ impl Person {
 }
 
 /// Writes down what became of the first punches of a stream.
-fn tell<Z>(punches: &[Live], stream: &[Stamp], office: &mut Office<'_, Z>) {
-    let desk = &office.desk;
-    for (live, stamp) in punches.iter().zip(stream) {
-        let mut edge = None;
-        let fate = match desk.fates[stamp.punch as usize] {
+fn tell<Z>(punches: &[Live], office: &mut Office<'_, Z>) {
+    let desk = &mut office.desk;
+    desk.edges.sort_unstable_by_key(|&(at, _)| at);
+    for (at, live) in (0..).zip(punches) {
+        let fate = match desk.fates[at as usize] {
             // What is kept comes first, so it is among the sure ones.
             Fate::Duplicate { of, reason } => Fate::Duplicate {
                 of: punches[of as usize].held,
                 reason,
             },
-            fate @ Fate::Outlier { edge: at, .. } => {
-                edge = Some(desk.edges[at as usize]);
-                fate
-            }
             fate => fate,
         };
+        let edge = desk.edges.binary_search_by_key(&at, |&(at, _)| at);
         office.told.push(Told {
             at: live.held,
             fate,
-            edge,
+            edge: edge.ok().map(|edge| desk.edges[edge].1),
         });
     }
 }
@@ -764,19 +777,10 @@ fn strip(record: &mut Record) {
 }
 
 fn stamps(punches: &[Live], ahead: &[Live]) -> Vec<Stamp> {
-    // Only whether devices and users are the same matters once the order is known.
-    let mut numbers: HashMap<&str, u32> = HashMap::new();
-    let mut number = |name| {
-        let next = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
-        *numbers.entry(name).or_insert(next)
-    };
     (0..)
         .zip(punches.iter().chain(ahead))
         .map(|(position, live)| Stamp {
             instant: live.mark.instant,
-            device: number(live.mark.device.as_str()),
-            user: number(live.mark.user.as_str()),
-            state: live.mark.state,
             punch: position,
             kind: live.kind,
         })

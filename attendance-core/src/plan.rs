@@ -165,6 +165,14 @@ impl<Z> Plan<Z> {
         &self.templates[index as usize]
     }
 
+    /// The ids of the templates, by index.
+    pub(crate) fn shift_ids(&self) -> Vec<ShiftId> {
+        let templates = self.templates.iter();
+        templates
+            .map(|template| template.shift.id.clone())
+            .collect()
+    }
+
     pub(crate) fn zone_of(&self, template: u32) -> &Z {
         &self.zones[self.template(template).zone]
     }

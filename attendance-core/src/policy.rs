@@ -102,6 +102,11 @@ impl Config {
 
 /// How ins and outs are told apart (sections C and G).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "snake_case")
+)]
 pub enum Strategy {
     /// The first punch is the in, the last one the out (R36). States and directions have no influence (R13).
     #[default]

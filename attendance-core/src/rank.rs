@@ -1,43 +1,71 @@
-//! Texts as small integers that compare like the texts.
+//! Texts as small integers.
 
 use std::collections::HashMap;
 
-/// Texts and their rank among all of them, by bytes.
-pub(crate) struct Ranked<'a> {
-    /// Each text once, by bytes.
-    pub(crate) names: Vec<&'a str>,
-    /// For each text given, in the order given.
-    pub(crate) ranks: Vec<u32>,
+/// Texts, numbered in the order of being met.
+///
+/// Millions are asked for and few differ, so what was met lately is remembered in two tables: by where it is in memory,
+/// since many punches share one text, and by a glance at its bytes. Only then the whole text is hashed.
+#[derive(Debug)]
+pub(crate) struct Numbers<'a> {
+    known: HashMap<&'a str, u32>,
+    by_place: Vec<(&'a str, u32)>,
+    by_glance: Vec<(&'a str, u32)>,
 }
 
-/// So many texts are remembered by their place in memory.
-const PLACES: usize = 4096;
+/// Stands where a number would be.
+pub(crate) const NONE: u32 = u32::MAX;
 
-impl<'a> Ranked<'a> {
-    pub(crate) fn new(texts: impl Iterator<Item = &'a str>) -> Self {
-        let mut seen: HashMap<&str, u32> = HashMap::new();
-        let mut names = Vec::new();
-        let mut ranks = Vec::with_capacity(texts.size_hint().0);
-        // Many punches share one text in memory; then a look at the place saves hashing the text.
-        let mut places: Vec<(&str, u32)> = vec![("", u32::MAX); PLACES];
-        for text in texts {
-            let place = &mut places[(text.as_ptr() as usize / 16) % PLACES];
-            if !(std::ptr::eq(place.0, text) && place.1 != u32::MAX) {
-                let number = *seen.entry(text).or_insert_with(|| {
-                    names.push(text);
-                    u32::try_from(names.len() - 1).unwrap_or(u32::MAX)
-                });
-                *place = (text, number);
-            }
-            ranks.push(place.1);
+impl<'a> Numbers<'a> {
+    /// For so many texts.
+    pub(crate) fn new(count: usize) -> Self {
+        let unknown = vec![("", NONE); count.next_power_of_two().clamp(16, 1 << 13)];
+        Self {
+            known: HashMap::new(),
+            by_place: unknown.clone(),
+            by_glance: unknown,
         }
-        let order = ranking(&names);
-        for rank in &mut ranks {
-            *rank = order[*rank as usize];
-        }
-        names.sort_unstable();
-        Self { names, ranks }
     }
+
+    /// The number of a text.
+    #[inline]
+    pub(crate) fn of(&mut self, text: &'a str) -> u32 {
+        // The tables are as long as a power of two.
+        let place = (text.as_ptr() as usize >> 4) & (self.by_place.len() - 1);
+        let (known, number) = self.by_place[place];
+        if std::ptr::eq(known, text) && number != NONE {
+            return number;
+        }
+        let number = self.at_a_glance(text);
+        self.by_place[place] = (text, number);
+        number
+    }
+
+    fn at_a_glance(&mut self, text: &'a str) -> u32 {
+        let glance = glance(text.as_bytes()) & (self.by_glance.len() - 1);
+        let (known, number) = self.by_glance[glance];
+        if known == text && number != NONE {
+            return number;
+        }
+        let next = u32::try_from(self.known.len()).unwrap_or(NONE);
+        let number = *self.known.entry(text).or_insert(next);
+        self.by_glance[glance] = (text, number);
+        number
+    }
+}
+
+/// A number that differs for most texts: it follows from their length and ends.
+fn glance(text: &[u8]) -> usize {
+    let mixed = match (text.first_chunk(), text.last_chunk()) {
+        (Some(first), Some(last)) => {
+            u64::from_le_bytes(*first).rotate_left(23) ^ u64::from_le_bytes(*last)
+        }
+        _ => text
+            .iter()
+            .fold(0, |mixed, &byte| mixed << 8 | u64::from(byte)),
+    };
+    let mixed = mixed.wrapping_add(text.len() as u64);
+    (mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as usize
 }
 
 /// The rank of each text among them all.

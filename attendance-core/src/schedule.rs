@@ -11,8 +11,9 @@ use crate::{EmployeeId, Error, Form, Instant, LocalTime, OutlierPolicy, Zone};
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Instance {
     pub(crate) template: u32,
+    pub(crate) date: NaiveDate,
     /// Days after the first planned date: finds the [`Timing`].
-    pub(crate) day: usize,
+    day: u32,
     /// Position among equal templates of the date's list (design, P4).
     pub(crate) slot: u32,
     pub(crate) start: Instant,
@@ -56,14 +57,10 @@ impl Calendar {
         }
     }
 
-    pub(crate) fn date(&self, day: usize) -> NaiveDate {
-        shift_date(self.first, i64::try_from(day).unwrap_or(i64::MAX))
-    }
-
     /// The timing of an instance; [`Calendar::instances`] has worked it out.
     pub(crate) fn timing(&self, instance: &Instance) -> Option<&Timing> {
         self.timings[instance.template as usize]
-            .get(instance.day)?
+            .get(instance.day as usize)?
             .as_ref()
     }
 
@@ -77,7 +74,7 @@ impl Calendar {
     ) -> Result<(), Error> {
         let (from, to) = plan.planned_dates();
         self.list(plan, roster, from, to, instances);
-        self.refuse_overlap(plan, employee, instances)
+        refuse_overlap(plan, employee, instances)
     }
 
     /// The planned instances of some dates with their final windows, and others around them whose windows may not be
@@ -106,7 +103,7 @@ impl Calendar {
     ) {
         instances.clear();
         let mut date = from;
-        let mut day = usize::try_from((from - self.first).num_days()).unwrap_or(0);
+        let mut day = u32::try_from((from - self.first).num_days()).unwrap_or(0);
         while date <= to {
             let list = plan.list(roster, date).unwrap_or_default();
             for (index, &template) in list.iter().enumerate() {
@@ -138,14 +135,14 @@ impl Calendar {
         plan: &Plan<Z>,
         template: u32,
         date: NaiveDate,
-        day: usize,
+        day: u32,
         slot: u32,
     ) -> Instance {
         let days = &mut self.timings[template as usize];
-        if days.len() <= day {
-            days.resize(day + 1, None);
+        if days.len() <= day as usize {
+            days.resize(day as usize + 1, None);
         }
-        let timing = days[day].get_or_insert_with(|| timing(plan, template, date));
+        let timing = days[day as usize].get_or_insert_with(|| timing(plan, template, date));
         let (start, end) = (timing.start.instant(), timing.end.instant());
         let shift = &plan.template(template).shift;
         let (accept, reach) = if shift.is_fixed() {
@@ -172,6 +169,7 @@ impl Calendar {
         };
         Instance {
             template,
+            date,
             day,
             slot,
             start,
@@ -180,34 +178,33 @@ impl Calendar {
             reach,
         }
     }
+}
 
-    /// R26: no fixed shift begins before the one before has ended.
-    fn refuse_overlap<Z>(
-        &self,
-        plan: &Plan<Z>,
-        employee: &EmployeeId,
-        instances: &[Instance],
-    ) -> Result<(), Error> {
-        let mut before: Option<&Instance> = None;
-        for next in instances
-            .iter()
-            .filter(|next| plan.template(next.template).shift.is_fixed())
-        {
-            if let Some(first) = before.filter(|first| first.end > next.start) {
-                return Err(Error::OverlappingShifts {
-                    employee: employee.clone(),
-                    first: plan.template(first.template).shift.id.clone(),
-                    first_date: self.date(first.day),
-                    second: plan.template(next.template).shift.id.clone(),
-                    second_date: self.date(next.day),
-                });
-            }
-            if before.is_none_or(|first| first.end <= next.end) {
-                before = Some(next);
-            }
+/// R26: no fixed shift begins before the one before has ended.
+fn refuse_overlap<Z>(
+    plan: &Plan<Z>,
+    employee: &EmployeeId,
+    instances: &[Instance],
+) -> Result<(), Error> {
+    let mut before: Option<&Instance> = None;
+    for next in instances
+        .iter()
+        .filter(|next| plan.template(next.template).shift.is_fixed())
+    {
+        if let Some(first) = before.filter(|first| first.end > next.start) {
+            return Err(Error::OverlappingShifts {
+                employee: employee.clone(),
+                first: plan.template(first.template).shift.id.clone(),
+                first_date: first.date,
+                second: plan.template(next.template).shift.id.clone(),
+                second_date: next.date,
+            });
         }
-        Ok(())
+        if before.is_none_or(|first| first.end <= next.end) {
+            before = Some(next);
+        }
     }
+    Ok(())
 }
 
 /// R24: windows never overtake each other.

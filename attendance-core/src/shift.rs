@@ -5,7 +5,25 @@ use chrono::NaiveTime;
 use crate::{Error, ShiftId};
 
 /// The description of a shift. Whether it runs over midnight follows from its times (R22); there is no switch for it.
+///
+/// With the feature `serde` it is read from the fields of the rules' section 3.3, which have the same defaults:
+///
+/// ```
+/// # #[cfg(feature = "serde")] {
+/// use attendance_core::{Form, ShiftTemplate};
+///
+/// let text = r#"{"id": "office", "kind": "flexible", "required_s": 28800, "core": {"start": "10:00", "end": "15:00"}}"#;
+/// let office: ShiftTemplate = serde_json::from_str(text)?;
+/// assert!(matches!(office.form, Form::Flexible { required_s: 28_800, core: Some(_), .. }));
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Deserialize),
+    serde(try_from = "crate::form::ShiftForm")
+)]
 pub struct ShiftTemplate {
     /// Its id.
     pub id: ShiftId,
@@ -178,15 +196,27 @@ pub enum Form {
 
 /// Two times of day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Deserialize),
+    serde(deny_unknown_fields)
+)]
 pub struct Period {
     /// Begin.
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::form::clock"))]
     pub start: NaiveTime,
     /// End.
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::form::clock"))]
     pub end: NaiveTime,
 }
 
 /// How far from the edges of a shift punches count, in elapsed seconds (R23, R29, R53).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Deserialize),
+    serde(default, deny_unknown_fields)
+)]
 pub struct Tolerance {
     /// Before the start. Default 2 h.
     pub early_in_s: u32,
@@ -217,6 +247,11 @@ impl Default for Tolerance {
 
 /// What happens to punches beyond the tolerance (R23).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Deserialize),
+    serde(rename_all = "snake_case")
+)]
 pub enum OutlierPolicy {
     /// They are set aside; the record carries the reason.
     #[default]
@@ -227,6 +262,11 @@ pub enum OutlierPolicy {
 
 /// Delay that is forgiven; beyond it the whole delay counts (R49).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Deserialize),
+    serde(default, deny_unknown_fields)
+)]
 pub struct Grace {
     /// After the start.
     pub late_s: u32,
@@ -236,6 +276,11 @@ pub struct Grace {
 
 /// Time outside the shift that is not paid (R45).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Deserialize),
+    serde(default, deny_unknown_fields)
+)]
 pub struct Clip {
     /// Time before the start does not count.
     pub before_start: bool,
@@ -245,6 +290,11 @@ pub struct Clip {
 
 /// Unpaid breaks (R46, R47).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Deserialize),
+    serde(default, deny_unknown_fields)
+)]
 pub struct Breaks {
     /// Unpaid by the clock.
     pub windows: Vec<Period>,
@@ -256,6 +306,11 @@ pub struct Breaks {
 
 /// A break that is deducted from long work (R47).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Deserialize),
+    serde(deny_unknown_fields)
+)]
 pub struct AutoBreak {
     /// Work longer than this …
     pub after_s: u32,
@@ -265,12 +320,26 @@ pub struct AutoBreak {
 
 /// Which times are rounded, and how (R44, R48).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Deserialize),
+    serde(default, deny_unknown_fields)
+)]
 pub struct Rounding {
     /// The first in.
+    #[cfg_attr(
+        feature = "serde",
+        serde(rename = "in", deserialize_with = "crate::form::round")
+    )]
     pub clock_in: Option<Round>,
     /// The last out.
+    #[cfg_attr(
+        feature = "serde",
+        serde(rename = "out", deserialize_with = "crate::form::round")
+    )]
     pub clock_out: Option<Round>,
     /// The total.
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::form::round"))]
     pub worked: Option<Round>,
 }
 
@@ -298,6 +367,11 @@ pub enum RoundMode {
 
 /// Overtime (R51, R52).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Deserialize),
+    serde(default, deny_unknown_fields)
+)]
 pub struct Overtime {
     /// How it is found.
     pub mode: OvertimeMode,
@@ -325,6 +399,11 @@ impl Default for Overtime {
 
 /// How overtime is found (R51).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Deserialize),
+    serde(rename_all = "snake_case")
+)]
 pub enum OvertimeMode {
     /// There is none, not even on holidays.
     #[default]
@@ -337,6 +416,11 @@ pub enum OvertimeMode {
 
 /// When a day counts as absence or half a day (R57); 0 is off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Deserialize),
+    serde(default, deny_unknown_fields)
+)]
 pub struct Thresholds {
     /// Less work than this is absence.
     pub absent_below_s: u32,
@@ -346,6 +430,11 @@ pub struct Thresholds {
 
 /// What happens when a punch is missing (R42).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Deserialize),
+    serde(rename_all = "snake_case")
+)]
 pub enum MissingPolicy {
     /// The record is incomplete.
     #[default]

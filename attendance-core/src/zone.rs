@@ -10,8 +10,9 @@ use crate::Instant;
 /// A time zone, reduced to the two questions that the rules ask.
 ///
 /// chrono's own types cannot say what a gap is, so embedders answer with a library that knows the zone database; with
-/// jiff it takes a dozen lines (see `examples/assess.rs`). Answers must not depend on anything but the arguments, and
-/// neither question may panic, also at the ends of the calendar.
+/// jiff it takes a dozen lines (see `examples/assess.rs`). Answers must not depend on anything but the arguments, clocks
+/// must not change twice within a day (in the whole zone database they never do), and neither question may panic, also
+/// at the ends of the calendar.
 pub trait Zone {
     /// Seconds east of UTC at an instant.
     fn offset_at(&self, instant: Instant) -> i32;

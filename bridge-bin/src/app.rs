@@ -8,7 +8,10 @@ use jiff::tz::TimeZone;
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::convert;
+use crate::failure::Failure;
 use crate::secret::{self, SecretKey};
+use crate::store::days::NewCorrection;
 use crate::store::{Kind, Store};
 use crate::zone;
 
@@ -56,6 +59,30 @@ impl App {
             zone,
             data_dir,
         })
+    }
+
+    /// Adds what a human corrects (P11). Refused is a kind that would have no influence, or that there is none of.
+    pub async fn correct(&self, new: NewCorrection) -> anyhow::Result<i64> {
+        if new.kind == "set_kind" {
+            if !self.config.shift.strategy.reads_kinds() {
+                return Err(Failure::new(
+                    "set_kind_refused",
+                    "The kind of a punch has no influence here: the times alone say what is a check-in and what a check-out.",
+                    "Void a punch that should not count, or add the one that is missing; kinds count with `strategy = \"state\"` under [shift].",
+                )
+                .into());
+            }
+            let named = new.value.as_deref().unwrap_or_default();
+            if convert::kind(named).is_none() {
+                return Err(Failure::new(
+                    "invalid_kind",
+                    format!("{named:?} is no kind of punch."),
+                    "Kinds are in, out, break_out, break_in, ot_in, ot_out and unknown.",
+                )
+                .into());
+            }
+        }
+        self.store.add_correction(new, self.clock.now()).await
     }
 
     /// The date at the site as of which days are judged.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use attendance_core::Strategy;
 use chrono::{NaiveDate, NaiveTime};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -62,6 +63,8 @@ pub struct Shift {
     pub late_grace_minutes: u32,
     /// Minutes of leaving early that are forgiven.
     pub early_grace_minutes: u32,
+    /// How ins and outs are told apart, for all shifts.
+    pub strategy: Strategy,
 }
 
 impl Default for Shift {
@@ -80,6 +83,7 @@ impl Default for Shift {
             ],
             late_grace_minutes: 0,
             early_grace_minutes: 0,
+            strategy: Strategy::FirstLast,
         }
     }
 }
@@ -444,6 +448,12 @@ const VARIABLES: &[Variable] = &[
         &[],
         "shift.early_grace_minutes",
         Kind::Integer,
+    ),
+    var(
+        "ZK_BRIDGE_SHIFT_STRATEGY",
+        &[],
+        "shift.strategy",
+        Kind::Text,
     ),
     var(
         "ZK_BRIDGE_OUTLIERS_EARLY_CLOCK_IN_HOURS",

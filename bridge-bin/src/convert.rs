@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use attendance_core::{
-    Assignment, Change, Config as Rules, Correction, Device, DeviceId, Form, Grace, Identity,
-    Instant, Kind, Plan, Punch, PunchTime, Record, Resolved, RosterEntry, ShiftTemplate, Tolerance,
-    Zone,
+    Assignment, Change, Config as Rules, Correction, Device, DeviceId, Grace, Identity, Instant,
+    Kind, Plan, Punch, PunchTime, Record, Resolved, RosterEntry, ShiftTemplate, Strategy,
+    Tolerance, Zone,
 };
 use chrono::{NaiveDate, NaiveDateTime, NaiveTime, Weekday};
 use crm_client::{Connector, DayEntry, Target, TargetOptions, Token};
@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use jiff::tz::{AmbiguousOffset, TimeZone};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::app::App;
 use crate::config::{Config, WeekDay};
@@ -103,6 +104,7 @@ pub fn plan(
             })
             .collect(),
     );
+    rules.strategy = config.shift.strategy;
     rules.shifts = vec![default_shift(config), ShiftTemplate::open(EXTRA_SHIFT, 0)];
     // Somebody else's broken template is not this employee's trouble.
     for row in dossier
@@ -164,54 +166,50 @@ fn tolerance(config: &Config) -> Tolerance {
     }
 }
 
-/// A stored template: the shape of the rules' 3.3, of which the fixed kind is configurable so far.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Definition {
-    #[serde(default)]
-    kind: Option<String>,
-    start: NaiveTime,
-    end: NaiveTime,
-    #[serde(default)]
-    grace: DefinedGrace,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
-struct DefinedGrace {
-    late_s: u32,
-    early_s: u32,
-}
-
+/// A stored template: JSON in the shape of the rules' 3.3. The row says the id, and the configuration how far from the
+/// shift a punch may lie where the template does not.
 fn template(config: &Config, id: &str, definition: &str) -> anyhow::Result<ShiftTemplate> {
-    let refused = |why: String| {
+    let shift = || {
+        let mut defined: serde_json::Map<String, Value> = serde_json::from_str(definition)?;
+        defined.insert("id".to_owned(), id.into());
+        let near = defined
+            .entry("tolerance")
+            .or_insert_with(|| Value::Object(serde_json::Map::new()));
+        let Tolerance {
+            early_in_s,
+            late_in_s,
+            early_out_s,
+            late_out_s,
+            reach_s,
+            ..
+        } = tolerance(config);
+        let limits = [
+            ("early_in_s", early_in_s),
+            ("late_in_s", late_in_s),
+            ("early_out_s", early_out_s),
+            ("late_out_s", late_out_s),
+            ("reach_s", reach_s),
+        ];
+        for (name, limit_s) in limits {
+            if let Some(near) = near.as_object_mut() {
+                near.entry(name).or_insert(limit_s.into());
+            }
+        }
+        serde_json::from_value(Value::Object(defined))
+    };
+    shift().map_err(|error: serde_json::Error| {
         Failure::new(
             "rules",
-            format!("The shift template {id:?} cannot be used: {why}."),
-            "Give it a start and an end, like {\"start\":\"20:00:00\",\"end\":\"05:00:00\"}.",
+            format!("The shift template {id:?} cannot be used: {error}."),
+            "Give a fixed one a start and an end, like {\"start\":\"20:00\",\"end\":\"05:00\"}; others have the kind \"flexible\" or \"open\".",
         )
-    };
-    let defined: Definition =
-        serde_json::from_str(definition).map_err(|error| refused(error.to_string()))?;
-    if let Some(kind) = defined.kind.filter(|kind| kind != "fixed") {
-        return Err(refused(format!(
-            "shifts of the kind {kind:?} cannot be configured yet"
-        ))
-        .into());
-    }
-    let mut shift = ShiftTemplate::fixed(id, defined.start, defined.end);
-    shift.tolerance = tolerance(config);
-    shift.grace = Grace {
-        late_s: defined.grace.late_s,
-        early_s: defined.grace.early_s,
-    };
-    debug_assert!(matches!(shift.form, Form::Fixed { .. }));
-    Ok(shift)
+        .into()
+    })
 }
 
 /// Whether the employee's roster names a template; patterns and overrides are JSON lists of its id.
 fn is_named(dossier: &Dossier, id: &str) -> bool {
-    let quoted = serde_json::Value::from(id).to_string();
+    let quoted = Value::from(id).to_string();
     dossier
         .assignments
         .iter()
@@ -313,9 +311,13 @@ pub fn punch(row: &punch::Model) -> Option<Punch> {
     Some(punch)
 }
 
-/// Stored corrections for the rules.
-pub fn corrections(rows: &[correction::Model]) -> anyhow::Result<Vec<Correction>> {
+/// Stored corrections for the rules. Kinds that were corrected under another strategy have no influence.
+pub fn corrections(
+    rows: &[correction::Model],
+    strategy: Strategy,
+) -> anyhow::Result<Vec<Correction>> {
     rows.iter()
+        .filter(|row| row.kind != "set_kind" || strategy.reads_kinds())
         .map(|row| {
             let target = target(row.target.as_deref().unwrap_or_default());
             let change = match row.kind.as_str() {
@@ -335,7 +337,7 @@ pub fn corrections(rows: &[correction::Model]) -> anyhow::Result<Vec<Correction>
                 },
                 "set_kind" => Change::SetKind {
                     target: target.into(),
-                    kind: kind(row.value.as_deref().unwrap_or_default()),
+                    kind: kind(row.value.as_deref().unwrap_or_default()).unwrap_or_default(),
                 },
                 "undo" => Change::Undo {
                     target: target.into(),
@@ -356,16 +358,18 @@ pub fn corrections(rows: &[correction::Model]) -> anyhow::Result<Vec<Correction>
         .collect()
 }
 
-fn kind(name: &str) -> Kind {
-    match name {
+/// What a punch claims to be, by its name in a correction.
+pub fn kind(name: &str) -> Option<Kind> {
+    Some(match name {
         "in" => Kind::In,
         "out" => Kind::Out,
         "break_out" => Kind::BreakOut,
         "break_in" => Kind::BreakIn,
         "ot_in" => Kind::OtIn,
         "ot_out" => Kind::OtOut,
-        _ => Kind::Unknown,
-    }
+        "unknown" => Kind::Unknown,
+        _ => return None,
+    })
 }
 
 /// A record for the store. `device` is the name of the device of its first used punch.

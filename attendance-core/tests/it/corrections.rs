@@ -101,8 +101,8 @@ fn voided_goes_before_every_other_disposition() {
         &punches(&["2025-03-03 08:00"]),
         &[void("c1", 1, "p1")],
     );
-    assert_eq!(outcome.punches[0].disposition.as_str(), "voided");
-    assert_eq!(outcome.punches[0].time, None);
+    let punch = outcome.punches.get(0).unwrap();
+    assert_eq!((punch.disposition.as_str(), punch.time), ("voided", None));
     assert!(outcome.records.is_empty(), "nobody is known");
 }
 

@@ -1,8 +1,13 @@
 //! Days on which clocks change.
 
-use attendance_core::{Flag, Note, Occurrence, Punch};
+use attendance_core::{Config, Flag, Instant, Note, Occurrence, Punch, PunchTime, Zone};
+use chrono::NaiveDateTime;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
-use crate::site::{civil, config, outcome, punches, record};
+use crate::site::{civil, config, date, outcome, punches, record};
+use crate::worlds::{ZONES, run};
+use crate::zones::JiffZone;
 
 #[test]
 fn a_night_over_the_change_lasts_what_it_lasts() {
@@ -106,5 +111,53 @@ fn record_numbers_settle_doubled_times_whatever_the_order_of_delivery() {
             "2024-11-03T06:20:00Z"
         );
         assert_eq!(outcome.punch("a").unwrap().notes, [Note::DstFold]);
+    }
+}
+
+#[test]
+fn punches_around_every_change_of_every_zone_are_read_as_the_zone_says() {
+    let (first, last) = ("2000-01-01T00:00:00Z", "2040-01-01T00:00:00Z");
+    let [first, last]: [Timestamp; 2] = [first, last].map(|at| at.parse().unwrap());
+    for name in ZONES.iter() {
+        let changes: Vec<i64> = TimeZone::get(name)
+            .unwrap()
+            .following(first)
+            .map(|change| change.timestamp().as_second())
+            .take_while(|&at| at < last.as_second())
+            .collect();
+        assert!(
+            changes.windows(2).all(|pair| pair[1] - pair[0] > 86_400),
+            "{name} changes its clocks twice within a day"
+        );
+        let zone = JiffZone::shared(name).unwrap();
+        let hours = [-25, -13, -1, 0, 1, 13, 25];
+        let around = |&change: &i64| {
+            let offset = zone.offset_at(Instant::from_unix(change - 1));
+            hours.map(|hour| Instant::from_unix(change + hour * 3600).civil(offset))
+        };
+        let times: Vec<NaiveDateTime> = changes.iter().flat_map(around).collect();
+        let told = times.iter().map(|&time| PunchTime::Civil(time));
+        let sent = times
+            .iter()
+            .map(|time| PunchTime::Instant(time.and_utc().into()));
+        let punches: Vec<Punch> = (1000..)
+            .zip(told.chain(sent))
+            .map(|(number, time)| Punch::new(number.to_string(), "E1", "gate", time))
+            .collect();
+        let config = Config::new(name, date("2000-01-01"), date("2000-01-01"));
+        let outcome = run(&config, &punches, None).unwrap();
+        for (read, punch) in outcome.punches.iter().zip(&punches) {
+            let time = read.time.unwrap();
+            match punch.time {
+                PunchTime::Civil(civil) => {
+                    let expected = zone.resolve(civil).instant();
+                    assert_eq!(time.instant(), expected, "{name} {civil}");
+                }
+                PunchTime::Instant(instant) => {
+                    let expected = zone.offset_at(instant);
+                    assert_eq!(time.offset_s(), expected, "{name} {instant}");
+                }
+            }
+        }
     }
 }

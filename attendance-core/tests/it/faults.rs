@@ -32,7 +32,7 @@ fn b2_every_punch_lands_in_exactly_one_place() {
         .collect();
     assert_eq!(places, ["orphan", "used", "duplicate", "outlier", "used"]);
     assert_eq!(
-        night.punches[0].disposition,
+        night.punches.get(0).unwrap().disposition,
         Disposition::Orphan {
             reason: OrphanReason::NoShift
         }
@@ -222,7 +222,7 @@ fn b20_one_user_id_on_two_devices_can_be_two_people() {
     assert_eq!(record(&outcome, "ann", "2025-03-03").punch_count, 1);
     assert_eq!(record(&outcome, "bob", "2025-03-03").punch_count, 1);
     assert_eq!(
-        outcome.punches[2].disposition,
+        outcome.punches.get(2).unwrap().disposition,
         Disposition::Orphan {
             reason: OrphanReason::UnknownEmployee
         }

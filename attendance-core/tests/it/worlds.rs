@@ -17,7 +17,7 @@ use proptest::sample::{Index, select};
 use crate::site::{plan, time};
 
 /// Every zone of the database.
-static ZONES: LazyLock<Vec<String>> = LazyLock::new(|| {
+pub(crate) static ZONES: LazyLock<Vec<String>> = LazyLock::new(|| {
     let names = jiff::tz::db().available().map(|name| name.to_string());
     let mut names: Vec<String> = names.filter(|name| TimeZone::get(name).is_ok()).collect();
     names.sort_unstable();
@@ -40,8 +40,11 @@ const STRANGE: [(&str, &str); 8] = [
 /// So many cases, or as many as `PROPTEST_CASES` asks for.
 pub(crate) fn cases(cases: u32) -> ProptestConfig {
     let asked = std::env::var("PROPTEST_CASES").ok();
+    let cases = asked.and_then(|asked| asked.parse().ok()).unwrap_or(cases);
     ProptestConfig {
-        cases: asked.and_then(|asked| asked.parse().ok()).unwrap_or(cases),
+        cases,
+        // Some laws hold for a part of the worlds alone.
+        max_global_rejects: cases.saturating_mul(10),
         failure_persistence: None,
         ..ProptestConfig::default()
     }

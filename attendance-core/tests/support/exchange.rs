@@ -4,13 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use attendance_core::{
-    Assignment, AutoBreak, Breaks, Change, Clip, ClockSample, Config, Correction, Device,
-    Direction, Error, Form, Grace, Identity, Instant, Kind, Lock, MissingPolicy, Occurrence,
-    OutlierPolicy, Overtime, OvertimeMode, Period, Plan, Punch, PunchTime, RosterEntry, Round,
-    RoundMode, Rounding, ShiftTemplate, SinglePunch, Stat, Strategy, Thresholds, Tolerance, Weekly,
-    assess,
+    Assignment, Change, ClockSample, Config, Correction, Device, Direction, Error, Identity,
+    Instant, Kind, Lock, Occurrence, Outcome, Plan, Punch, PunchTime, RosterEntry, ShiftTemplate,
+    SinglePunch, Stat, Strategy, Weekly, assess,
 };
-use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Weekday};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, Weekday};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
@@ -68,16 +66,25 @@ impl Case {
         })
     }
 
+    pub(crate) fn assess(&self) -> Result<Outcome, Error> {
+        let input = self.input()?;
+        assess(&input.punches, &input.corrections, &input.plan, input.as_of)
+    }
+
     /// The outcome in the form of section 5; `slot` and `settles_at` only if `full`.
     pub(crate) fn outcome(&self, full: bool) -> Value {
-        let run = || {
-            let input = self.input()?;
-            assess(&input.punches, &input.corrections, &input.plan, input.as_of)
-        };
-        match run() {
+        self.written(full, |outcome| json!(outcome))
+    }
+
+    /// The same with `findings` in records and an `explanation` in punches.
+    pub(crate) fn explained(&self, full: bool) -> Value {
+        self.written(full, explained)
+    }
+
+    fn written(&self, full: bool, write: impl Fn(&Outcome) -> Value) -> Value {
+        match self.assess() {
             Ok(outcome) => {
-                let mut value =
-                    serde_json::to_value(outcome).expect("an outcome has text keys only");
+                let mut value = write(&outcome);
                 if !full {
                     strip(&mut value);
                 }
@@ -96,6 +103,24 @@ impl Case {
         compare("", expect, outcome, &mut differences);
         differences
     }
+}
+
+fn explained(outcome: &Outcome) -> Value {
+    let mut value = json!(outcome);
+    let findings = outcome.records.iter().map(|record| json!(record.findings));
+    let explanations = outcome.punches.iter().map(|punch| json!(punch.explain()));
+    let lists = [
+        ("records", "findings", findings.collect::<Vec<_>>()),
+        ("punches", "explanation", explanations.collect()),
+    ];
+    for (list, name, words) in lists {
+        let rows = value.get_mut(list).and_then(Value::as_array_mut);
+        let rows = rows.into_iter().flatten().filter_map(Value::as_object_mut);
+        for (row, words) in rows.zip(words) {
+            row.insert(name.to_owned(), words);
+        }
+    }
+    value
 }
 
 fn strip(outcome: &mut Value) {
@@ -153,7 +178,7 @@ fn invalid(path: &str, problem: impl std::fmt::Display) -> Error {
 pub(crate) fn config(value: &Value) -> Result<(Config, Option<Instant>), Error> {
     let form = ConfigForm::deserialize(value).map_err(|error| invalid("config", error))?;
     let mut config = Config::new(form.tz, form.range.from, form.range.to);
-    config.strategy = form.strategy.0;
+    config.strategy = form.strategy;
     config.dedup_window_s = form.dedup_window_s.unwrap_or(config.dedup_window_s);
     config.single_punch = form.single_punch.0;
     config.min_span_s = form.min_span_s;
@@ -172,12 +197,7 @@ pub(crate) fn config(value: &Value) -> Result<(Config, Option<Instant>), Error> 
     config.identities = form
         .identities
         .map(|list| list.into_iter().map(IdentityForm::identity).collect());
-    config.shifts = form
-        .shifts
-        .into_iter()
-        .enumerate()
-        .map(|(i, shift)| shift.template(i))
-        .collect::<Result<_, _>>()?;
+    config.shifts = form.shifts;
     config.roster = form.roster.into_iter().map(RosterForm::entry).collect();
     config.default_shift = form.default_shift.map(Into::into);
     config.unscheduled_shift = form.unscheduled_shift.map(Into::into);
@@ -287,19 +307,6 @@ macro_rules! word {
     };
 }
 
-word! { StrategyForm(Strategy) {
-    "first_last" => Strategy::FirstLast,
-    "alternating" => Strategy::Alternating,
-    "state" => Strategy::State,
-    "direction" => Strategy::Direction,
-} }
-
-impl Default for StrategyForm {
-    fn default() -> Self {
-        Self(Strategy::FirstLast)
-    }
-}
-
 word! { SingleForm(SinglePunch) {
     "nearest" => SinglePunch::Nearest,
     "in" => SinglePunch::In,
@@ -337,29 +344,6 @@ word! { WeekdayForm(Weekday) {
     "sun" => Weekday::Sun,
 } }
 
-word! { OutlierForm(OutlierPolicy) {
-    "exclude" => OutlierPolicy::Exclude,
-    "flag" => OutlierPolicy::Flag,
-} }
-
-word! { MissingForm(MissingPolicy) {
-    "incomplete" => MissingPolicy::Incomplete,
-    "auto_close" => MissingPolicy::AutoClose,
-} }
-
-word! { OvertimeModeForm(OvertimeMode) {
-    "none" => OvertimeMode::None,
-    "threshold" => OvertimeMode::Threshold,
-    "outside" => OvertimeMode::Outside,
-} }
-
-word! { RoundModeForm(Option<RoundMode>) {
-    "none" => None,
-    "down" => Some(RoundMode::Down),
-    "up" => Some(RoundMode::Up),
-    "nearest" => Some(RoundMode::Nearest),
-} }
-
 #[derive(Debug, Clone, Copy)]
 struct At(Instant);
 
@@ -387,18 +371,6 @@ impl<'de> Deserialize<'de> for TimeForm {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Clock(NaiveTime);
-
-impl<'de> Deserialize<'de> for Clock {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let time = NaiveTime::parse_from_str(&text, "%H:%M:%S")
-            .or_else(|_| NaiveTime::parse_from_str(&text, "%H:%M"));
-        time.map(Self).map_err(serde::de::Error::custom)
-    }
-}
-
-#[derive(Debug, Clone, Copy)]
 struct FoldForm(Occurrence);
 
 impl<'de> Deserialize<'de> for FoldForm {
@@ -420,7 +392,7 @@ struct ConfigForm {
     range: RangeForm,
     as_of: Option<At>,
     #[serde(default)]
-    strategy: StrategyForm,
+    strategy: Strategy,
     dedup_window_s: Option<u32>,
     #[serde(default)]
     single_punch: SingleForm,
@@ -430,7 +402,7 @@ struct ConfigForm {
     devices: Option<Vec<DeviceForm>>,
     identities: Option<Vec<IdentityForm>>,
     #[serde(default)]
-    shifts: Vec<ShiftForm>,
+    shifts: Vec<ShiftTemplate>,
     #[serde(default)]
     roster: Vec<RosterForm>,
     default_shift: Option<String>,
@@ -590,242 +562,6 @@ struct StatForm {
 struct WeeklyForm {
     week_start: Option<WeekdayForm>,
     threshold_s: u32,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ShiftForm {
-    id: String,
-    kind: Option<String>,
-    tz: Option<String>,
-    start: Option<Clock>,
-    end: Option<Clock>,
-    tolerance: Option<ToleranceForm>,
-    outlier_policy: Option<OutlierForm>,
-    grace: Option<GraceForm>,
-    clip: Option<ClipForm>,
-    breaks: Option<BreaksForm>,
-    rounding: Option<RoundingForm>,
-    overtime: Option<OvertimeForm>,
-    thresholds: Option<ThresholdsForm>,
-    missing_policy: Option<MissingForm>,
-    day_start: Option<Clock>,
-    #[serde(default)]
-    required_s: u32,
-    core: Option<PeriodForm>,
-    min_rest_s: Option<u32>,
-    max_session_s: Option<u32>,
-    max_span_s: Option<u32>,
-}
-
-impl ShiftForm {
-    fn template(self, index: usize) -> Result<ShiftTemplate, Error> {
-        let path = |field: &str| format!("shifts[{index}].{field}");
-        let form = match self.kind.as_deref() {
-            None | Some("fixed") => Form::Fixed {
-                start: self
-                    .start
-                    .ok_or_else(|| invalid(&path("start"), "is missing"))?
-                    .0,
-                end: self
-                    .end
-                    .ok_or_else(|| invalid(&path("end"), "is missing"))?
-                    .0,
-            },
-            Some("flexible") => Form::Flexible {
-                day_start: self.day_start.map_or(NaiveTime::MIN, |time| time.0),
-                required_s: self.required_s,
-                core: self.core.map(PeriodForm::period),
-            },
-            Some("open") => Form::Open {
-                required_s: self.required_s,
-                min_rest_s: self.min_rest_s.unwrap_or(21_600),
-                max_session_s: self.max_session_s.unwrap_or(57_600),
-                max_span_s: self.max_span_s.unwrap_or(86_400),
-            },
-            Some(_) => return Err(invalid(&path("kind"), "is fixed, flexible or open")),
-        };
-        let mut shift = ShiftTemplate::open(self.id, 0);
-        shift.form = form;
-        shift.tz = self.tz;
-        if let Some(form) = self.tolerance {
-            let default = Tolerance::default();
-            shift.tolerance = Tolerance {
-                early_in_s: form.early_in_s.unwrap_or(default.early_in_s),
-                late_in_s: form.late_in_s.unwrap_or(default.late_in_s),
-                early_out_s: form.early_out_s.unwrap_or(default.early_out_s),
-                late_out_s: form.late_out_s.unwrap_or(default.late_out_s),
-                reach_s: form.reach_s.unwrap_or(default.reach_s),
-                handover_s: form.handover_s.unwrap_or(default.handover_s),
-            };
-        }
-        shift.outlier_policy = self
-            .outlier_policy
-            .map_or(OutlierPolicy::Exclude, |policy| policy.0);
-        shift.grace = self.grace.map_or(Grace::default(), |form| Grace {
-            late_s: form.late_s,
-            early_s: form.early_s,
-        });
-        shift.clip = self.clip.map_or(Clip::default(), |form| Clip {
-            before_start: form.before_start,
-            after_end: form.after_end,
-        });
-        shift.breaks = self.breaks.map(BreaksForm::breaks).unwrap_or_default();
-        shift.rounding = self.rounding.map_or(Rounding::default(), |form| Rounding {
-            clock_in: form.clock_in.and_then(RoundForm::round),
-            clock_out: form.clock_out.and_then(RoundForm::round),
-            worked: form.worked.and_then(RoundForm::round),
-        });
-        shift.overtime = self.overtime.map_or(Overtime::default(), |form| Overtime {
-            mode: form.mode.map_or(OvertimeMode::None, |mode| mode.0),
-            threshold_s: form.threshold_s,
-            min_s: form.min_s,
-            before: form.before,
-            after: form.after.unwrap_or(true),
-        });
-        shift.thresholds = self
-            .thresholds
-            .map_or(Thresholds::default(), |form| Thresholds {
-                absent_below_s: form.absent_below_s,
-                half_day_below_s: form.half_day_below_s,
-            });
-        shift.missing_policy = self
-            .missing_policy
-            .map_or(MissingPolicy::Incomplete, |policy| policy.0);
-        Ok(shift)
-    }
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(clippy::struct_field_names, reason = "the names of the exchange form")]
-struct ToleranceForm {
-    early_in_s: Option<u32>,
-    late_in_s: Option<u32>,
-    early_out_s: Option<u32>,
-    late_out_s: Option<u32>,
-    reach_s: Option<u32>,
-    handover_s: Option<u32>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct GraceForm {
-    #[serde(default)]
-    late_s: u32,
-    #[serde(default)]
-    early_s: u32,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ClipForm {
-    #[serde(default)]
-    before_start: bool,
-    #[serde(default)]
-    after_end: bool,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PeriodForm {
-    start: Clock,
-    end: Clock,
-}
-
-impl PeriodForm {
-    fn period(self) -> Period {
-        Period {
-            start: self.start.0,
-            end: self.end.0,
-        }
-    }
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct BreaksForm {
-    #[serde(default)]
-    windows: Vec<PeriodForm>,
-    #[serde(default)]
-    auto: Vec<AutoForm>,
-    #[serde(default)]
-    min_counted_s: u32,
-}
-
-impl BreaksForm {
-    fn breaks(self) -> Breaks {
-        Breaks {
-            windows: self.windows.into_iter().map(PeriodForm::period).collect(),
-            auto: self
-                .auto
-                .into_iter()
-                .map(|tier| AutoBreak {
-                    after_s: tier.after_s,
-                    deduct_s: tier.deduct_s,
-                })
-                .collect(),
-            min_counted_s: self.min_counted_s,
-        }
-    }
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct AutoForm {
-    after_s: u32,
-    deduct_s: u32,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RoundingForm {
-    #[serde(rename = "in")]
-    clock_in: Option<RoundForm>,
-    #[serde(rename = "out")]
-    clock_out: Option<RoundForm>,
-    worked: Option<RoundForm>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RoundForm {
-    mode: RoundModeForm,
-    step_s: Option<u32>,
-    truncate_s: Option<u32>,
-}
-
-impl RoundForm {
-    fn round(self) -> Option<Round> {
-        let mode = self.mode.0?;
-        // A missing step is refused like a step of 0.
-        Some(Round {
-            mode,
-            step_s: self.step_s.unwrap_or(0),
-            truncate_s: self.truncate_s.unwrap_or(1),
-        })
-    }
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct OvertimeForm {
-    mode: Option<OvertimeModeForm>,
-    threshold_s: Option<u32>,
-    #[serde(default)]
-    min_s: u32,
-    #[serde(default)]
-    before: bool,
-    after: Option<bool>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ThresholdsForm {
-    #[serde(default)]
-    absent_below_s: u32,
-    #[serde(default)]
-    half_day_below_s: u32,
 }
 
 #[derive(Debug, Deserialize)]

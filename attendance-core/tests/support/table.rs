@@ -2,16 +2,13 @@
 
 use std::fmt::Write;
 
-use attendance_core::{LocalTime, Outcome, assess};
+use attendance_core::{LocalTime, Outcome};
 
 use super::exchange::Case;
 
 pub(crate) fn of(case: &Case) -> String {
-    let outcome = case
-        .input()
-        .and_then(|input| assess(&input.punches, &input.corrections, &input.plan, input.as_of));
     let mut text = format!("{}\n", case.id);
-    let written = match outcome {
+    let written = match case.assess() {
         Ok(outcome) => write(&mut text, &outcome),
         Err(error) => writeln!(text, "  error {}: {error}", error.code()),
     };

@@ -287,7 +287,7 @@ fn outcome(
 ) -> anyhow::Result<Outcome> {
     let plan = convert::plan(app, employee, dossier, from, to)?;
     let punches: Vec<_> = dossier.punches.iter().filter_map(convert::punch).collect();
-    let corrections = convert::corrections(&dossier.corrections)?;
+    let corrections = convert::corrections(&dossier.corrections, app.config.shift.strategy)?;
     let as_of = Instant::from_unix(app.clock.as_of());
     assess(&punches, &corrections, &plan, Some(as_of)).map_err(|error| {
         Failure::new(

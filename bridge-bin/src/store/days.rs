@@ -18,7 +18,6 @@ use super::entity::{
 use super::leases::{self, Lease};
 use super::people::{self, Identities};
 use super::{Store, Told};
-use crate::failure::Failure;
 
 /// Days of one employee that want assessing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -436,18 +435,9 @@ pub async fn save(
 }
 
 impl Store {
-    /// Adds a correction (P11) and marks the day it concerns.
-    ///
-    /// `set_kind` is refused: kinds have no influence under the strategy in force, first in and last out.
+    /// Adds a correction (P11) and marks the day it concerns. Humans go through [`App::correct`](crate::app::App::correct),
+    /// which knows what the strategy in force can use.
     pub async fn add_correction(&self, new: NewCorrection, now: i64) -> anyhow::Result<i64> {
-        if new.kind == "set_kind" {
-            return Err(Failure::new(
-                "set_kind_refused",
-                "The kind of a punch has no influence here: the first punch is the check-in, the last one the check-out.",
-                "Void a punch that should not count, or add the one that is missing.",
-            )
-            .into());
-        }
         let tx = self.begin().await?;
         let row = correction::ActiveModel {
             id: sea_orm::ActiveValue::NotSet,

@@ -9,5 +9,6 @@ mod end_to_end;
 mod pages;
 mod pipeline;
 mod regressions;
+mod shifts;
 mod store_contract;
 mod support;
