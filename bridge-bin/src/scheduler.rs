@@ -24,16 +24,18 @@ enum Job {
     Poll,
     Process,
     Sync,
+    CleanUp,
 }
 
 impl Job {
-    const ALL: [Self; 3] = [Self::Poll, Self::Process, Self::Sync];
+    const ALL: [Self; 4] = [Self::Poll, Self::Process, Self::Sync, Self::CleanUp];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Poll => "poll",
             Self::Process => "process",
             Self::Sync => "sync",
+            Self::CleanUp => "clean_up",
         }
     }
 }
@@ -85,6 +87,7 @@ pub async fn install(app: &App) -> anyhow::Result<()> {
         (Job::Poll, &schedule.poll),
         (Job::Process, &schedule.process),
         (Job::Sync, &schedule.sync),
+        (Job::CleanUp, &schedule.clean_up),
     ] {
         // A new bridge begins at once: nobody wants to wait a quarter of an hour for the first reading.
         let next = if known.iter().any(|row| row.name == job.name()) {
@@ -108,11 +111,13 @@ struct Running {
     unassessed: bool,
 }
 
-/// One thing at a time each: a job, or the reading of one terminal, which waits for no other (P6).
+/// One thing at a time each: a job, the reading of one terminal or the delivery to one target (by its place in the
+/// configuration), which wait for no other (P6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Task {
     Job(Job),
     Terminal(i64),
+    Target(usize),
 }
 
 impl Running {
@@ -128,7 +133,17 @@ impl Running {
     fn job(&mut self, app: &App, job: Job, stop: &Stop) {
         let (app, stop) = (app.clone(), stop.clone());
         self.start(Task::Job(job), async move {
-            run_job(&app, job, Vec::new(), stop).await;
+            run_job(&app, job, None, stop).await;
+        });
+    }
+
+    fn deliver(&mut self, app: &App, index: usize, stop: &Stop) {
+        let Some(target) = app.targets.get(index).map(|target| target.id.clone()) else {
+            return;
+        };
+        let (app, stop) = (app.clone(), stop.clone());
+        self.start(Task::Target(index), async move {
+            run_job(&app, Job::Sync, Some(target), stop).await;
         });
     }
 
@@ -145,7 +160,7 @@ impl Running {
                 let Ok(_slot) = slots.acquire().await else {
                     return;
                 };
-                run_job(&app, Job::Poll, vec![device.name], stop).await;
+                run_job(&app, Job::Poll, Some(device.name), stop).await;
             });
         }
         Ok(())
@@ -224,6 +239,11 @@ async fn turn(
         if app.store.advance(&row.name, row.next_due, due).await? {
             match job {
                 Job::Poll => running.poll(app, slots, stop).await?,
+                Job::Sync => {
+                    for index in 0..app.targets.len() {
+                        running.deliver(app, index, stop);
+                    }
+                }
                 job => running.job(app, job, stop),
             }
         }
@@ -232,19 +252,23 @@ async fn turn(
         running.unassessed = false;
         running.job(app, Job::Process, stop);
     }
-    let deliverable = jobs::sync::is_configured(app) && !jobs::sync::is_paused(app, now).await?;
-    let retry = app.store.next_retry(jobs::sync::TARGET).await?;
-    if let Some(retry) = retry.filter(|_| deliverable) {
+    for (index, target) in app.targets.iter().enumerate() {
+        let Some(retry) = app.store.next_retry(&target.id).await? else {
+            continue;
+        };
+        if jobs::sync::is_paused(app, &target.id, now).await? {
+            continue;
+        }
         if retry <= now {
-            running.job(app, Job::Sync, stop);
+            running.deliver(app, index, stop);
         }
         next = next.min(retry.max(now + 5));
     }
     Ok(next)
 }
 
-/// Runs one job, with its history.
-async fn run_job(app: &App, job: Job, devices: Vec<String>, stop: Stop) {
+/// Runs one job, with its history: for one terminal or target, where it has a name.
+async fn run_job(app: &App, job: Job, name: Option<String>, stop: Stop) {
     let report = async {
         let id = app
             .store
@@ -253,7 +277,7 @@ async fn run_job(app: &App, job: Job, devices: Vec<String>, stop: Stop) {
         let result = match job {
             Job::Poll => {
                 let options = jobs::poll::Options {
-                    devices,
+                    devices: name.into_iter().collect(),
                     stop: Some(stop),
                     ..Default::default()
                 };
@@ -267,12 +291,16 @@ async fn run_job(app: &App, job: Job, devices: Vec<String>, stop: Stop) {
             Job::Sync => jobs::sync::run(
                 app,
                 &jobs::sync::Options {
+                    target: name,
                     stop: Some(stop),
                     ..Default::default()
                 },
             )
             .await
             .map(|report| to_json(&report)),
+            Job::CleanUp => jobs::clean_up::run(app, false)
+                .await
+                .map(|report| to_json(&report)),
         };
         let (outcome, text) = match &result {
             Ok(report) => ("ok", report.clone()),

@@ -2,6 +2,7 @@
 
 mod admin;
 mod args;
+mod clean_up;
 mod context;
 mod crm;
 mod decode;
@@ -16,6 +17,7 @@ mod process;
 mod progress;
 mod report;
 mod serve;
+mod status;
 mod sync;
 mod terminal;
 mod why;
@@ -62,6 +64,8 @@ enum Command {
     Poll(poll::Poll),
     Process(process::Process),
     Sync(sync::Sync),
+    Status(status::StatusCommand),
+    CleanUp(clean_up::CleanUp),
     #[command(subcommand)]
     Crm(crm::Crm),
     #[command(subcommand)]
@@ -178,6 +182,8 @@ impl Command {
             Self::Poll(command) => command.run(context).await,
             Self::Process(command) => command.run(context).await,
             Self::Sync(command) => command.run(context).await,
+            Self::Status(command) => command.run(context).await,
+            Self::CleanUp(command) => command.run(context).await,
             Self::Crm(command) => command.run(context).await,
             Self::Report(command) => command.run(context).await,
             Self::Why(command) => command.run(context).await,

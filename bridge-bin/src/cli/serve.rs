@@ -11,6 +11,7 @@ use crate::Failure;
 use crate::app::App;
 use crate::http;
 use crate::lifecycle::Shutdown;
+use crate::notify;
 use crate::scheduler;
 
 /// Run the bridge: read, assess, deliver on schedule, and show it on pages
@@ -67,7 +68,11 @@ async fn serve(app: App, listener: TcpListener) -> anyhow::Result<()> {
         shutdown.stop();
         result
     };
-    let (result, ()) = tokio::join!(pages, scheduler::run(app.clone(), stop.clone()));
+    let (result, (), ()) = tokio::join!(
+        pages,
+        scheduler::run(app.clone(), stop.clone()),
+        notify::run(app.clone(), stop.clone())
+    );
     result
 }
 

@@ -1,5 +1,6 @@
-//! Poll, process and sync: one file each. They meet only in tables, and each is safe to run twice.
+//! Poll, process, sync and clean-up: one file each. They meet only in tables, and each is safe to run twice.
 
+pub mod clean_up;
 pub mod poll;
 pub mod process;
 mod reading;

@@ -185,7 +185,7 @@ async fn poll_device(app: &App, device: &device::Model, options: &Options) -> De
 }
 
 /// RFC 3339 in UTC.
-pub(super) fn utc(instant: i64) -> String {
+pub(crate) fn utc(instant: i64) -> String {
     jiff::Timestamp::from_second(instant)
         .map(|at| at.to_string())
         .unwrap_or_default()

@@ -5,6 +5,7 @@
 //! of their own.
 
 pub mod accounts;
+pub mod alarms;
 pub mod dashboard;
 pub mod days;
 pub mod devices;
@@ -14,7 +15,11 @@ pub mod migration;
 pub mod outbox;
 pub mod people;
 pub mod punches;
+pub mod queue;
+pub mod retention;
 pub mod schedule;
+pub mod status;
+pub mod targets;
 pub mod told;
 
 use std::path::Path;

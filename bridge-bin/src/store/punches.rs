@@ -4,7 +4,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::ops::RangeInclusive;
 
-use chrono::NaiveDate;
+use chrono::{Days, NaiveDate};
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
@@ -15,7 +15,7 @@ use sea_orm::{
 use super::entity::{cursor, device, device_user, punch};
 use super::leases::{self, Lease};
 use super::people::{self, Identities};
-use super::{Store, Told};
+use super::{Store, Told, retention};
 
 /// A punch as a source told it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +59,8 @@ pub struct Intake<'a> {
     pub cursor: cursor::Model,
     /// Dates on which a punch is believed; others are kept, but make no day due and nobody older than they are.
     pub plausible: RangeInclusive<NaiveDate>,
+    /// What happened at the terminal before is here now, if it is so.
+    pub complete_until: Option<i64>,
     /// Whether this is all, so that the reading counts as one.
     pub done: bool,
     /// What was incomplete, if anything was.
@@ -74,6 +76,8 @@ pub struct Facts {
     pub firmware: Option<String>,
     pub platform: Option<String>,
     pub model: Option<String>,
+    pub log_capacity: Option<i64>,
+    pub clock_drift_s: Option<i64>,
 }
 
 /// What an intake added.
@@ -83,6 +87,8 @@ pub struct Taken {
     pub new: u64,
     /// Punches whose key was stored already.
     pub repeated: u64,
+    /// Punches of closed days that were thrown away, or would have been: not stored.
+    pub too_old: u64,
 }
 
 /// An intake that did not happen.
@@ -118,10 +124,22 @@ impl Store {
             return Err(IntakeError::LeaseLost);
         }
         let device_id = intake.device.id;
-        let (rows, within) = fold(intake.punches);
+        let open_from = retention::floor(&tx).await?;
+        let (mut rows, within) = fold(intake.punches);
+        let all = rows.len();
+        if let Some(kept) = open_from.map(retention::first_kept) {
+            // What was thrown away does not come back (B11).
+            rows.retain(|row| {
+                let date = row.punch.told.civil().map(|civil| civil.date());
+                date.is_none_or(|date| date >= kept || !intake.plausible.contains(&date))
+            });
+        }
+        // Days before the floor are closed; a punch reaches a few days into those after it.
+        let first_touched = open_from.and_then(|floor| floor.checked_sub_days(Days::new(3)));
         let mut taken = Taken {
             new: 0,
             repeated: within,
+            too_old: (all - rows.len()) as u64,
         };
         let mut touched: BTreeSet<(String, NaiveDate)> = BTreeSet::new();
         // 13 values a row; SQLite takes 32,766 in a statement.
@@ -134,7 +152,8 @@ impl Store {
             taken.repeated += (chunk.len() - added.len()) as u64;
             touched.extend(added.into_iter().filter_map(|(user, told, _)| {
                 let date = Told::from_i64(told).civil()?.date();
-                intake.plausible.contains(&date).then_some((user, date))
+                let is_open = first_touched.is_none_or(|first| date >= first);
+                (is_open && intake.plausible.contains(&date)).then_some((user, date))
             }));
         }
         if let Some(users) = intake.users {
@@ -184,6 +203,9 @@ impl Store {
             }),
             last_attempt: Set(Some(now)),
             last_error: Set(intake.error),
+            complete_until: Set(intake.complete_until.or(intake.device.complete_until)),
+            log_capacity: Set(facts.log_capacity.or(intake.device.log_capacity)),
+            clock_drift_s: Set(facts.clock_drift_s.or(intake.device.clock_drift_s)),
             ..Default::default()
         }
         .update(&tx)
