@@ -208,6 +208,8 @@ pub struct Crm {
     pub request_timeout_seconds: u32,
     /// Records sent per run of a batch.
     pub batch_size: u32,
+    /// Requests under way at the same time.
+    pub concurrency: u32,
     /// Attempts after which a record counts as failed; it is still tried, ever more rarely.
     pub max_retries: u32,
     /// First wait after a failed attempt; doubles up to six hours.
@@ -230,6 +232,7 @@ impl Default for Crm {
             token_file: None,
             request_timeout_seconds: 30,
             batch_size: 100,
+            concurrency: 1,
             max_retries: 3,
             retry_seconds: 30,
             start_date: None,
@@ -557,12 +560,7 @@ const VARIABLES: &[Variable] = &[
         "crm.token",
         Kind::Text,
     ),
-    var(
-        "ZK_BRIDGE_CRM_BATCH_URL",
-        &[],
-        "crm.batch_url",
-        Kind::Text,
-    ),
+    var("ZK_BRIDGE_CRM_BATCH_URL", &[], "crm.batch_url", Kind::Text),
     var(
         "ZK_BRIDGE_CRM_TOKEN_FILE",
         &[],
@@ -579,6 +577,12 @@ const VARIABLES: &[Variable] = &[
         "ZK_BRIDGE_CRM_BATCH_SIZE",
         &["CRM_SYNC_BATCH_SIZE"],
         "crm.batch_size",
+        Kind::Integer,
+    ),
+    var(
+        "ZK_BRIDGE_CRM_CONCURRENCY",
+        &[],
+        "crm.concurrency",
         Kind::Integer,
     ),
     var(
@@ -629,7 +633,12 @@ const VARIABLES: &[Variable] = &[
         "retention.runs_days",
         Kind::Integer,
     ),
-    var("ZK_BRIDGE_MAIL_HOST", &["EMAIL_HOST"], "mail.host", Kind::Text),
+    var(
+        "ZK_BRIDGE_MAIL_HOST",
+        &["EMAIL_HOST"],
+        "mail.host",
+        Kind::Text,
+    ),
     var(
         "ZK_BRIDGE_MAIL_PORT",
         &["EMAIL_PORT"],
@@ -810,7 +819,9 @@ impl Config {
     /// All places that records are sent to; the one of `[crm]` comes first.
     pub fn targets(&self) -> Vec<targets::Target> {
         let crm = (!self.crm.url.is_empty()).then(|| targets::Target::from(&self.crm));
-        crm.into_iter().chain(self.targets.iter().cloned()).collect()
+        crm.into_iter()
+            .chain(self.targets.iter().cloned())
+            .collect()
     }
 
     /// What no single value can say.
@@ -850,6 +861,7 @@ impl Config {
                 600,
             ),
             ("crm.batch_size", self.crm.batch_size, 1, 10_000),
+            ("crm.concurrency", self.crm.concurrency, 1, 100),
             ("crm.retry_seconds", self.crm.retry_seconds, 1, 21_600),
         ];
         for (name, value, least, most) in limits {

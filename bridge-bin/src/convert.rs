@@ -10,11 +10,7 @@ use attendance_core::{
     Zone,
 };
 use chrono::{NaiveDate, NaiveDateTime, NaiveTime, Weekday};
-<<<<<<< HEAD
 use crm_client::{TargetOptions, Token};
-=======
-use crm_client::{Connector, DayEntry, Target, TargetOptions, Token};
->>>>>>> h5
 use jiff::Timestamp;
 use jiff::tz::{AmbiguousOffset, TimeZone};
 use secrecy::ExposeSecret;
@@ -448,12 +444,14 @@ pub fn target(target: &Target) -> anyhow::Result<crm_client::Target> {
         },
         Connector::DeviceExport => crm_client::Connector::DeviceExport,
         Connector::DeviceData => crm_client::Connector::DeviceData,
+        Connector::Template | Connector::Frappe | Connector::Odoo => {
+            anyhow::bail!("the connector {} is not there yet", target.connector.name())
+        }
         Connector::Webhook => {
             token = target.secret.clone();
             crm_client::Connector::Webhook { kind }
         }
     };
-<<<<<<< HEAD
     let many = |count: u32| {
         usize::try_from(count)
             .ok()
@@ -468,26 +466,6 @@ pub fn target(target: &Target) -> anyhow::Result<crm_client::Target> {
         .map(Token::new);
     options.timeout = Duration::from_secs(u64::from(target.request_timeout_seconds));
     crm_client::Target::new(options).map_err(|error| crm_failure(&error).into())
-=======
-    Ok(Draft {
-        target: TARGET.to_owned(),
-        entry_id: row.record_id.clone(),
-        employee: row.employee.clone(),
-        date: row.date.clone(),
-        deleted: false,
-        content: entry.content(),
-        may_begin: wanted && started && mapped,
-    })
-}
-
-/// The configured CRM.
-pub fn crm(url: &str, token: &SecretString, timeout: Duration) -> anyhow::Result<Target> {
-    let token = Some(token.expose_secret()).filter(|token| !token.is_empty());
-    let mut options = TargetOptions::new(url, Connector::Json { batch_url: None });
-    options.token = token.map(Token::new);
-    options.timeout = timeout;
-    Target::new(options).map_err(|error| crm_failure(&error).into())
->>>>>>> h5
 }
 
 /// A delivery error in the words of the CLI and the pages.

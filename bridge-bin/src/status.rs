@@ -252,7 +252,10 @@ mod tests {
             let found = complete(devices, assessed, targets);
             (found.until, found.held_back_by.unwrap_or_default())
         };
-        let (gate, gate_2) = (device("Gate", true, Some(50)), device("Gate 2", true, Some(40)));
+        let (gate, gate_2) = (
+            device("Gate", true, Some(50)),
+            device("Gate 2", true, Some(40)),
+        );
         let both = [gate.clone(), gate_2];
         assert_eq!(held(&both, 60, &[]), (Some(40), "Gate 2".to_owned()));
         assert_eq!(

@@ -25,7 +25,11 @@ impl CleanUp {
         let app = context.app().await?;
         let report = clean_up::run(&app, self.dry_run).await?;
         context.output.report(&report, |report| {
-            let done = if self.dry_run { "would be thrown away" } else { "thrown away" };
+            let done = if self.dry_run {
+                "would be thrown away"
+            } else {
+                "thrown away"
+            };
             let mut text = format!(
                 "{}, {} and {} {done}",
                 count(report.punches, "terminal record"),

@@ -147,7 +147,10 @@ fn without_secrets(url: &str) -> String {
 impl Stats {
     async fn run(self, context: &Context) -> anyhow::Result<Exit> {
         let app = context.app_to_look_at().await?;
-        let stats = sync::stats(&app, self.target.as_deref()).await?;
+        let stats = match &self.target {
+            Some(id) => sync::stats_of(&app, sync::chosen(&app, Some(id))?).await?,
+            None => sync::stats(&app).await?,
+        };
         context.output.report(&stats, |stats| {
             output::fields([
                 ("Total", Some(stats.total.to_string())),

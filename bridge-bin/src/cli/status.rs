@@ -48,12 +48,25 @@ fn text(app: &App, status: &Status) -> String {
     ])];
     if !status.devices.is_empty() {
         let rows = status.devices.iter().map(|device| device_row(device, &at));
-        let header = ["Terminal", "Complete until", "Log", "Clock off by", "Trouble"];
+        let header = [
+            "Terminal",
+            "Complete until",
+            "Log",
+            "Clock off by",
+            "Trouble",
+        ];
         parts.push(table(&header, rows));
     }
     if !status.targets.is_empty() {
         let rows = status.targets.iter().map(|target| target_row(target, &at));
-        let header = ["Target", "Told", "Complete until", "Waiting", "Refused", "Paused"];
+        let header = [
+            "Target",
+            "Told",
+            "Complete until",
+            "Waiting",
+            "Refused",
+            "Paused",
+        ];
         parts.push(table(&header, rows));
     }
     if !status.alarms.is_empty() {
@@ -83,7 +96,9 @@ fn device_row(device: &Device, at: &impl Fn(i64) -> String) -> [String; 5] {
     };
     [
         name,
-        device.complete_until.map_or_else(|| "never read".to_owned(), at),
+        device
+            .complete_until
+            .map_or_else(|| "never read".to_owned(), at),
         log,
         device
             .clock_drift_s

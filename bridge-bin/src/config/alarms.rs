@@ -201,9 +201,12 @@ mod tests {
         let mail = "[mail]\nfrom = \"b@example.com\"\nto = [\"hr@example.com\"]\n";
         check(&format!("{mail}host = \"mail.example.com\"\n")).unwrap();
         check(&format!("{mail}host = \"127.0.0.1\"\ntls = \"none\"\n")).unwrap();
-        let error = check(&format!("{mail}host = \"mail.example.com\"\ntls = \"none\"\n"));
+        let error = check(&format!(
+            "{mail}host = \"mail.example.com\"\ntls = \"none\"\n"
+        ));
         assert!(error.unwrap_err().contains("mail.tls"));
-        let error = check("[mail]\nhost = \"localhost\"\nfrom = \"b@example.com\"\nto = [\"nobody\"]\n");
+        let error =
+            check("[mail]\nhost = \"localhost\"\nfrom = \"b@example.com\"\nto = [\"nobody\"]\n");
         assert!(error.unwrap_err().contains("mail.to is \"nobody\""));
         let error = check("[alarms]\nwebhook_url = \"https://x\"\n");
         assert!(error.unwrap_err().contains("alarms.webhook_secret"));

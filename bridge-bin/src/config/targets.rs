@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use super::{Crm, DateText, expose, no_secret};
@@ -124,7 +124,7 @@ impl Default for Target {
             include_device_address: false,
             request_timeout_seconds: 30,
             batch_size: 100,
-            concurrency: 8,
+            concurrency: 1,
             retry_seconds: 30,
             max_retries: 3,
             rate_per_second: None,
@@ -273,10 +273,7 @@ impl Target {
 
     fn check(&self) -> Result<(), (String, String)> {
         let wrong = |field: &str, why: &str, remedy: &str| {
-            Err((
-                format!("{} {why}.", self.setting(field)),
-                remedy.to_owned(),
-            ))
+            Err((format!("{} {why}.", self.setting(field)), remedy.to_owned()))
         };
         let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         if self.id.is_empty() || self.id.len() > 40 || !self.id.chars().all(fits) {
@@ -424,6 +421,7 @@ impl From<&Crm> for Target {
             send_days_off: crm.send_days_off,
             request_timeout_seconds: crm.request_timeout_seconds,
             batch_size: crm.batch_size,
+            concurrency: crm.concurrency,
             retry_seconds: crm.retry_seconds,
             max_retries: crm.max_retries,
             ..Self::default()
@@ -447,7 +445,8 @@ pub(super) fn check(targets: &[Target]) -> anyhow::Result<()> {
         if !seen.insert(&target.id) {
             return Err(refused((
                 format!("Two targets have the id {:?}.", target.id),
-                "Give each of [[targets]] an id of its own; \"crm\" is the one of [crm].".to_owned(),
+                "Give each of [[targets]] an id of its own; \"crm\" is the one of [crm]."
+                    .to_owned(),
             ))
             .into());
         }
@@ -475,6 +474,8 @@ pub(super) fn first_line(path: &Path, setting: &str) -> anyhow::Result<SecretStr
 
 #[cfg(test)]
 mod tests {
+    use secrecy::ExposeSecret as _;
+
     use super::*;
     use crate::config::Config;
 
@@ -492,13 +493,34 @@ mod tests {
             ("id = \"HR\"\nurl = \"https://x\"", "\"HR\""),
             ("id = \"hr\"", "targets.hr.url is missing"),
             ("id = \"crm\"\nurl = \"https://x\"", "the id \"crm\""),
-            ("id = \"hr\"\nurl = \"https://x\"\nconnector = \"frappe\"\nkind = \"day\"", "targets.hr.kind"),
-            ("id = \"hr\"\nurl = \"https://x\"\nbody = \"{}\"", "targets.hr.body means nothing"),
-            ("id = \"hr\"\nurl = \"https://x\"\nconnector = \"webhook\"", "targets.hr.secret is missing"),
-            ("id = \"hr\"\nurl = \"https://x\"\nconnector = \"odoo\"\ndatabase = \"d\"", "targets.hr.user is missing"),
-            ("id = \"hr\"\nurl = \"https://x\"\nconcurrency = 0", "targets.hr.concurrency is 0"),
-            ("id = \"hr\"\nurl = \"https://x\"\npinned_sha256 = \"ab\"", "targets.hr.pinned_sha256"),
-            ("id = \"hr\"\nurl = \"https://x\"\ncolour = 1", "unknown field `colour`"),
+            (
+                "id = \"hr\"\nurl = \"https://x\"\nconnector = \"frappe\"\nkind = \"day\"",
+                "targets.hr.kind",
+            ),
+            (
+                "id = \"hr\"\nurl = \"https://x\"\nbody = \"{}\"",
+                "targets.hr.body means nothing",
+            ),
+            (
+                "id = \"hr\"\nurl = \"https://x\"\nconnector = \"webhook\"",
+                "targets.hr.secret is missing",
+            ),
+            (
+                "id = \"hr\"\nurl = \"https://x\"\nconnector = \"odoo\"\ndatabase = \"d\"",
+                "targets.hr.user is missing",
+            ),
+            (
+                "id = \"hr\"\nurl = \"https://x\"\nconcurrency = 0",
+                "targets.hr.concurrency is 0",
+            ),
+            (
+                "id = \"hr\"\nurl = \"https://x\"\npinned_sha256 = \"ab\"",
+                "targets.hr.pinned_sha256",
+            ),
+            (
+                "id = \"hr\"\nurl = \"https://x\"\ncolour = 1",
+                "unknown field `colour`",
+            ),
         ] {
             let message = refusal(&format!("[[targets]]\n{settings}\n"));
             assert!(message.contains(named), "{settings}: {message}");
@@ -514,8 +536,14 @@ mod tests {
             ..Target::default()
         }];
         let environment = BTreeMap::from([
-            ("ZK_BRIDGE_TARGET_HEAD_OFFICE_TOKEN".to_owned(), "t0ken".to_owned()),
-            ("ZK_BRIDGE_TARGET_HEAD_OFFICE_SECRET".to_owned(), "s1gn".to_owned()),
+            (
+                "ZK_BRIDGE_TARGET_HEAD_OFFICE_TOKEN".to_owned(),
+                "t0ken".to_owned(),
+            ),
+            (
+                "ZK_BRIDGE_TARGET_HEAD_OFFICE_SECRET".to_owned(),
+                "s1gn".to_owned(),
+            ),
         ]);
         overlay(&mut targets, &environment);
         assert_eq!(targets[0].token().unwrap().expose_secret(), "t0ken");

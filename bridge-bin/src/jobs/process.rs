@@ -252,9 +252,10 @@ fn notices(
     for row in changed.iter().filter(|row| row.date >= since) {
         let view = convert::RecordView::of(row)?;
         for reason in &view.outliers {
-            let who = name
-                .as_ref()
-                .map_or_else(|| row.employee.clone(), |name| format!("{name} ({})", row.employee));
+            let who = name.as_ref().map_or_else(
+                || row.employee.clone(),
+                |name| format!("{name} ({})", row.employee),
+            );
             let side = if reason.starts_with("out") {
                 &view.clock_out
             } else {

@@ -262,7 +262,11 @@ async fn store(
         };
         let intake = Intake {
             device,
-            facts: reading.facts.clone(),
+            facts: Facts {
+                complete_until: (last && trouble.is_none() && !keep_cursor)
+                    .then_some(reading.began),
+                ..reading.facts.clone()
+            },
             lease,
             source: "pull",
             punches: portion,
@@ -271,7 +275,6 @@ async fn store(
             users: users.take(),
             cursor,
             plausible: app.config.plausible_from.0..=app.today() + Days::new(1),
-            complete_until: (last && trouble.is_none() && !keep_cursor).then_some(reading.began),
             done: last,
             error: trouble.map(|failure| format!("{} {}", failure.message, failure.remedy)),
         };
@@ -286,14 +289,6 @@ async fn store(
         })?;
         taken.new += stored.new;
         taken.repeated += stored.repeated;
-        taken.too_old += stored.too_old;
-    }
-    if taken.too_old > 0 {
-        tracing::info!(
-            device = device.name,
-            punches = taken.too_old,
-            "punches older than what [retention] keeps were left out"
-        );
     }
     Ok(taken)
 }
@@ -372,6 +367,7 @@ async fn facts(
         firmware: info.firmware,
         platform: info.platform,
         model: info.name,
+        ..Facts::default()
     })
 }
 

@@ -136,7 +136,11 @@ async fn refuse_other_kind(app: &App, target: &Target) -> anyhow::Result<()> {
 /// The target called `id`; none: the only one.
 pub fn chosen<'a>(app: &'a App, id: Option<&str>) -> anyhow::Result<&'a Target> {
     let known = || {
-        let ids: Vec<&str> = app.targets.iter().map(|target| target.id.as_str()).collect();
+        let ids: Vec<&str> = app
+            .targets
+            .iter()
+            .map(|target| target.id.as_str())
+            .collect();
         ids.join(", ")
     };
     match (id, &app.targets[..]) {
@@ -148,17 +152,23 @@ pub fn chosen<'a>(app: &'a App, id: Option<&str>) -> anyhow::Result<&'a Target> 
             format!("Say which with --target: {}.", known()),
         )
         .into()),
-        (Some(id), targets) => targets.iter().find(|target| target.id == id).ok_or_else(|| {
-            Failure::new(
-                "unknown_target",
-                format!("There is no target called {id:?}."),
-                match targets {
-                    [] => "Nothing is configured: set crm.url or [[targets]] in zk-bridge.toml.".to_owned(),
-                    _ => format!("Choose one of these: {}.", known()),
-                },
-            )
-            .into()
-        }),
+        (Some(id), targets) => targets
+            .iter()
+            .find(|target| target.id == id)
+            .ok_or_else(|| {
+                Failure::new(
+                    "unknown_target",
+                    format!("There is no target called {id:?}."),
+                    match targets {
+                        [] => {
+                            "Nothing is configured: set crm.url or [[targets]] in zk-bridge.toml."
+                                .to_owned()
+                        }
+                        _ => format!("Choose one of these: {}.", known()),
+                    },
+                )
+                .into()
+            }),
     }
 }
 
@@ -180,17 +190,18 @@ fn selected<'a>(app: &'a App, id: Option<&str>) -> anyhow::Result<Vec<&'a Target
     }
 }
 
-/// S48, of one target or of all together.
-pub async fn stats(app: &App, target: Option<&str>) -> anyhow::Result<Stats> {
+/// S48, of all targets together.
+pub async fn stats(app: &App) -> anyhow::Result<Stats> {
     let mut all = Stats::default();
-    let targets = match target {
-        Some(id) => vec![chosen(app, Some(id))?],
-        None => app.targets.iter().collect(),
-    };
-    for target in targets {
-        all = all.and(app.store.stats(&target.id, target.max_retries).await?);
+    for target in app.targets.iter() {
+        all = all.and(stats_of(app, target).await?);
     }
     Ok(all)
+}
+
+/// S48, of one target.
+pub async fn stats_of(app: &App, target: &Target) -> anyhow::Result<Stats> {
+    Ok(app.store.stats(&target.id, target.max_retries).await?)
 }
 
 /// The requests by which the next rows of a target would go out, without sending them. Secrets are hidden.
@@ -435,7 +446,7 @@ async fn deliver(
 
 /// How fast a target is told.
 struct Pace {
-    /// Rows taken at once.
+    /// Rows taken, pushed and settled at once.
     portion: u64,
     /// Rows that may go in a second; none: as many as it takes.
     per_second: Option<u64>,
@@ -448,7 +459,8 @@ impl Pace {
         let batch = u64::from(target.batch_size);
         let in_batches = target.takes_batches();
         let portion = if in_batches {
-            (batch * u64::from(target.concurrency)).min(PORTION)
+            // Settling costs a write to the disk, so several batches share one.
+            (batch * u64::from(target.concurrency.max(10))).min(PORTION)
         } else {
             batch
         };

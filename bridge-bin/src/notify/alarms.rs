@@ -167,7 +167,9 @@ fn find(app: &App, status: &Status, is_working_day: bool, now: i64) -> Vec<Findi
                 target.waiting,
                 target.id,
                 waited / 60,
-                reason.map(|reason| format!(" It is paused: {reason}.")).unwrap_or_default()
+                reason
+                    .map(|reason| format!(" It is paused: {reason}."))
+                    .unwrap_or_default()
             )
         });
         found("queue_old", verdict);
@@ -209,6 +211,10 @@ mod tests {
         assert_eq!(verdict(89), Verdict::Doubtful);
         assert_eq!(verdict(86), Verdict::Doubtful);
         assert_eq!(verdict(85), Verdict::Good);
-        assert_eq!(Verdict::of(1_000, 0, 0, String::new), Verdict::Good, "turned off");
+        assert_eq!(
+            Verdict::of(1_000, 0, 0, String::new),
+            Verdict::Good,
+            "turned off"
+        );
     }
 }

@@ -33,7 +33,10 @@ pub(super) fn digest(
 ) -> Digest {
     let at = |instant| zone::rfc3339(&app.zone, instant);
     let mut text = String::new();
-    let (mut parts, open) = (Vec::new(), alarms.iter().filter(|row| row.closed_at.is_none()));
+    let (mut parts, open) = (
+        Vec::new(),
+        alarms.iter().filter(|row| row.closed_at.is_none()),
+    );
     let open: Vec<&alarm::Model> = open.collect();
     if !open.is_empty() {
         parts.push(count(open.len(), "alarm", "alarms"));

@@ -56,7 +56,9 @@ pub async fn turn(app: &App) -> anyhow::Result<()> {
         if !untold.is_empty() {
             match post::send(app, &untold).await {
                 Ok(()) => app.store.note_told(Channel::Post, &untold, now).await?,
-                Err(error) => tracing::warn!(%error, "alarms were not posted; trying again in a minute"),
+                Err(error) => {
+                    tracing::warn!(%error, "alarms were not posted; trying again in a minute")
+                }
             }
         }
     }

@@ -12,8 +12,8 @@ use sea_orm::{
 };
 
 use super::entity::{
-    correction, daily_record, device, device_group, dirty_day, employee, entry, holiday, identity, punch,
-    roster_assignment, roster_override, shift_template,
+    correction, daily_record, device, device_group, dirty_day, employee, entry, holiday, identity,
+    punch, roster_assignment, roster_override, shift_template,
 };
 use super::leases::{self, Lease};
 use super::people::{self, Identities};

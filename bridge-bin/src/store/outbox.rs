@@ -7,8 +7,8 @@ use crm_client::{Entry, Outcome};
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, DatabaseTransaction, DbErr, EntityTrait,
-    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select,
+    ColumnTrait, Condition, DatabaseTransaction, DbErr, EntityTrait, PaginatorTrait, QueryFilter,
+    QueryOrder, QuerySelect, Select,
 };
 use serde::Serialize;
 
@@ -448,7 +448,7 @@ async fn note_failure(
                 change.last_attempt = Set(row.last_attempt);
             }
             let tried = if *sent { row.attempts } else { 0 };
-            let wait = back_off(retry_seconds, tried).max(seconds(*after));
+            let wait = Ord::max(back_off(retry_seconds, tried), seconds(*after));
             change.due_at = Set(now + wait);
             change.state = Set(state::PENDING.to_owned());
             change.settled_at = Set(None);
@@ -508,7 +508,11 @@ mod tests {
         };
         assert!(waits(30, 0).iter().all(|wait| (23..=30).contains(wait)));
         assert!(waits(30, 3).iter().all(|wait| (180..=240).contains(wait)));
-        assert!(waits(30, 30).iter().all(|wait| (16_200..=21_600).contains(wait)));
+        assert!(
+            waits(30, 30)
+                .iter()
+                .all(|wait| (16_200..=21_600).contains(wait))
+        );
         assert!(waits(30, 30).len() > 50, "what failed together spreads");
     }
 }

@@ -59,15 +59,13 @@ pub struct Intake<'a> {
     pub cursor: cursor::Model,
     /// Dates on which a punch is believed; others are kept, but make no day due and nobody older than they are.
     pub plausible: RangeInclusive<NaiveDate>,
-    /// What happened at the terminal before is here now, if it is so.
-    pub complete_until: Option<i64>,
     /// Whether this is all, so that the reading counts as one.
     pub done: bool,
     /// What was incomplete, if anything was.
     pub error: Option<String>,
 }
 
-/// What a terminal says of itself.
+/// What was learnt about a terminal.
 #[derive(Debug, Clone, Default)]
 #[expect(missing_docs, reason = "as in the device table")]
 pub struct Facts {
@@ -78,6 +76,8 @@ pub struct Facts {
     pub model: Option<String>,
     pub log_capacity: Option<i64>,
     pub clock_drift_s: Option<i64>,
+    /// What happened there before is here, with this intake.
+    pub complete_until: Option<i64>,
 }
 
 /// What an intake added.
@@ -87,8 +87,6 @@ pub struct Taken {
     pub new: u64,
     /// Punches whose key was stored already.
     pub repeated: u64,
-    /// Punches of closed days that were thrown away, or would have been: not stored.
-    pub too_old: u64,
 }
 
 /// An intake that did not happen.
@@ -138,8 +136,8 @@ impl Store {
         let first_touched = open_from.and_then(|floor| floor.checked_sub_days(Days::new(3)));
         let mut taken = Taken {
             new: 0,
-            repeated: within,
-            too_old: (all - rows.len()) as u64,
+            // What was thrown away was known, too.
+            repeated: within + (all - rows.len()) as u64,
         };
         let mut touched: BTreeSet<(String, NaiveDate)> = BTreeSet::new();
         // 13 values a row; SQLite takes 32,766 in a statement.
@@ -203,7 +201,7 @@ impl Store {
             }),
             last_attempt: Set(Some(now)),
             last_error: Set(intake.error),
-            complete_until: Set(intake.complete_until.or(intake.device.complete_until)),
+            complete_until: Set(facts.complete_until.or(intake.device.complete_until)),
             log_capacity: Set(facts.log_capacity.or(intake.device.log_capacity)),
             clock_drift_s: Set(facts.clock_drift_s.or(intake.device.clock_drift_s)),
             ..Default::default()

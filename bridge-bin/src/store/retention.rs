@@ -59,13 +59,10 @@ impl Store {
         let db = self.reader();
         let mut holders = Vec::new();
         let mut hold = |date: Option<String>, what: &str| {
-            holders.extend(
-                date.and_then(|date| date.parse().ok())
-                    .map(|date| Holder {
-                        date,
-                        what: what.to_owned(),
-                    }),
-            );
+            holders.extend(date.and_then(|date| date.parse().ok()).map(|date| Holder {
+                date,
+                what: what.to_owned(),
+            }));
         };
         let unsettled = daily_record::Entity::find()
             .select_only()
@@ -91,9 +88,9 @@ impl Store {
             .await?;
         for row in devices {
             // Its punches of the last days before the reading may belong to a shift that began earlier.
-            let date = row.complete_until.and_then(|until| {
-                date_of(until).checked_sub_days(Days::new(3))
-            });
+            let date = row
+                .complete_until
+                .and_then(|until| date_of(until).checked_sub_days(Days::new(3)));
             holders.push(Holder {
                 date: date.unwrap_or(NaiveDate::MIN),
                 what: match row.complete_until {
@@ -108,7 +105,7 @@ impl Store {
     /// Remembers the first day that is still open; it never goes back.
     pub async fn raise_floor(&self, to: NaiveDate) -> Result<NaiveDate, DbErr> {
         let tx = self.begin().await?;
-        let raised = floor(&tx).await?.map_or(to, |known| known.max(to));
+        let raised = floor(&tx).await?.map_or(to, |known| Ord::max(known, to));
         super::set_meta(&tx, FLOOR, &raised.to_string()).await?;
         tx.commit().await?;
         Ok(raised)

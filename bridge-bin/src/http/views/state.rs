@@ -89,7 +89,10 @@ impl DeliveryState {
         for target in app.targets.iter() {
             let known = app.store.target(&target.id).await?;
             last_success = last_success.max(known.as_ref().and_then(|row| row.last_success));
-            retry = retry.into_iter().chain(app.store.next_retry(&target.id).await?).min();
+            retry = retry
+                .into_iter()
+                .chain(app.store.next_retry(&target.id).await?)
+                .min();
             let Some((row, until)) = known.and_then(|row| {
                 let until = row.paused_until.filter(|until| *until > now)?;
                 Some((row, until))
@@ -110,7 +113,7 @@ impl DeliveryState {
         let due = scheduled.into_iter().chain(retry).min();
         Ok(Self {
             to: destinations(app),
-            stats: sync::stats(app, None).await?,
+            stats: sync::stats(app).await?,
             last_success: last_success.map(when),
             next_due: due.filter(|_| paused.is_none()).map(|at| when(at.max(now))),
             paused,

@@ -47,9 +47,8 @@ impl MigrationTrait for Delivery {
             manager.create_index(index).await?;
         }
         let mut old = Index::drop();
-        manager
-            .drop_index(old.name("outbox_queue").table(Alias::new("outbox")).take())
-            .await
+        old.name("outbox_queue").table(Alias::new("outbox"));
+        manager.drop_index(old).await
     }
 }
 
