@@ -444,7 +444,9 @@ pub fn target(target: &Target) -> anyhow::Result<crm_client::Target> {
         },
         Connector::DeviceExport => crm_client::Connector::DeviceExport,
         Connector::DeviceData => crm_client::Connector::DeviceData,
-        Connector::Template => crm_client::Connector::Template(Box::new(template_of(target, kind)?)),
+        Connector::Template => {
+            crm_client::Connector::Template(Box::new(template_of(target, kind)?))
+        }
         Connector::Frappe => {
             let mut options = FrappeOptions::default();
             if let Some(method) = &target.method {

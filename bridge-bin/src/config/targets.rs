@@ -240,8 +240,10 @@ impl Target {
         let Some(text) = &self.success else {
             return Ok(rule);
         };
-        let (pointers, statuses): (Vec<&str>, Vec<&str>) =
-            text.split(',').map(str::trim).partition(|part| part.starts_with('/'));
+        let (pointers, statuses): (Vec<&str>, Vec<&str>) = text
+            .split(',')
+            .map(str::trim)
+            .partition(|part| part.starts_with('/'));
         let status = |part: &&str| {
             let (first, last) = part.split_once('-').unwrap_or((part, part));
             Some(first.trim().parse().ok()?..=last.trim().parse().ok()?)

@@ -369,7 +369,11 @@ async fn deliver(
     let mut left = options.limit.unwrap_or(u64::MAX);
     let mut after = 0;
     while left > 0 && !options.stop.as_ref().is_some_and(Stop::is_requested) {
-        let size = if is_probe { 1 } else { pace.next(app).await.min(left) };
+        let size = if is_probe {
+            1
+        } else {
+            pace.next(app).await.min(left)
+        };
         let now = app.clock.now();
         let rows = app
             .store
@@ -502,8 +506,7 @@ impl Pace {
         let limit = target.rate_per_second.and_then(NonZeroU32::new);
         Self {
             portion,
-            limit: limit
-                .map(|rate| RateLimit::new(rate, Duration::from_secs(1), system_time(app))),
+            limit: limit.map(|rate| RateLimit::new(rate, Duration::from_secs(1), system_time(app))),
         }
     }
 

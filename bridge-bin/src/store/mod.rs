@@ -152,6 +152,15 @@ impl Store {
         &self.read
     }
 
+    /// Tells every statement as it is executed: for finding what is slow, and for tests.
+    pub fn on_statement(&mut self, tell: impl Fn(&Statement) + Clone + Send + Sync + 'static) {
+        let also = tell.clone();
+        self.read
+            .set_metric_callback(move |info| tell(info.statement));
+        self.write
+            .set_metric_callback(move |info| also(info.statement));
+    }
+
     /// Begins a transaction that holds the right to write from its first moment.
     pub async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
         self.write

@@ -5,6 +5,7 @@
 mod bad_input;
 mod bugs;
 mod cli;
+mod delivery;
 mod end_to_end;
 mod pages;
 mod pipeline;
