@@ -138,6 +138,8 @@ pub struct Polling {
     pub disable_while_reading: bool,
     /// Term of the lease on a terminal.
     pub lease_seconds: u32,
+    /// First wait after a terminal failed, in seconds; doubles up to a quarter of an hour.
+    pub retry_seconds: u32,
 }
 
 impl Default for Polling {
@@ -147,6 +149,7 @@ impl Default for Polling {
             concurrency: 8,
             disable_while_reading: false,
             lease_seconds: 30,
+            retry_seconds: 30,
         }
     }
 }
@@ -499,6 +502,12 @@ const VARIABLES: &[Variable] = &[
         "polling.lease_seconds",
         Kind::Integer,
     ),
+    var(
+        "ZK_BRIDGE_POLLING_RETRY_SECONDS",
+        &[],
+        "polling.retry_seconds",
+        Kind::Integer,
+    ),
     var("ZK_BRIDGE_SCHEDULE_POLL", &[], "schedule.poll", Kind::Text),
     var(
         "ZK_BRIDGE_SCHEDULE_POLL_MINUTES",
@@ -715,6 +724,7 @@ impl Config {
             ),
             ("polling.concurrency", self.polling.concurrency, 1, 1000),
             ("polling.lease_seconds", self.polling.lease_seconds, 2, 3600),
+            ("polling.retry_seconds", self.polling.retry_seconds, 1, 900),
             (
                 "crm.request_timeout_seconds",
                 self.crm.request_timeout_seconds,

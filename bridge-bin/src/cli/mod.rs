@@ -15,7 +15,10 @@ mod poll;
 mod process;
 mod progress;
 mod report;
+mod runs;
+mod schedule;
 mod serve;
+mod status;
 mod sync;
 mod terminal;
 mod why;
@@ -55,6 +58,10 @@ enum Command {
     Demo(demo::Demo),
     Init(init::Init),
     Serve(serve::Serve),
+    Status(status::Status),
+    #[command(subcommand)]
+    Schedule(schedule::Schedule),
+    Runs(runs::Runs),
     #[command(subcommand)]
     Device(device::Device),
     MockDevice(mock_device::MockDevice),
@@ -172,6 +179,9 @@ impl Command {
             Self::Demo(command) => command.run(context).await,
             Self::Init(command) => command.run(context).await,
             Self::Serve(command) => command.run(context).await,
+            Self::Status(command) => command.run(context).await,
+            Self::Schedule(command) => command.run(context).await,
+            Self::Runs(command) => command.run(context).await,
             Self::Device(command) => command.run(context).await,
             Self::MockDevice(command) => command.run(context).await,
             Self::MockCrm(command) => command.run(context).await,

@@ -1,14 +1,13 @@
 //! Assesses touched days, and those that time has settled; what changed is queued in the same transaction.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use attendance_core::{Disposition, Instant, Outcome, assess};
 use chrono::{Days, NaiveDate};
 use serde::Serialize;
 
 use super::sync::TARGET;
-use super::under_lease;
+use super::{patience, under_lease};
 use crate::app::App;
 use crate::convert;
 use crate::failure::Failure;
@@ -16,7 +15,7 @@ use crate::store::days::{self, Assessed, Dossier, Work};
 use crate::store::entity::{daily_record, employee};
 use crate::store::leases::Lease;
 use crate::store::outbox::{self, Draft, Selection};
-use crate::store::{Store, Told};
+use crate::store::{Store, Told, schedule};
 
 /// A punch told on date D belongs to a record of D − 3 to D + 3: shifts of at most 24 hours with tolerance and reach
 /// of at most 24 hours, and zones up to a day apart.
@@ -24,6 +23,9 @@ const REACH_DAYS: u64 = 3;
 
 /// Further days read around those, so that the records of the former come out as if everything had been read.
 const CONTEXT_DAYS: u64 = 6;
+
+/// The lease under which days are assessed.
+pub const LEASE: &str = "job:process";
 
 /// Employees assessed between two looks at the work list.
 const PORTION: u64 = 200;
@@ -37,6 +39,8 @@ pub struct Options {
     pub to: Option<NaiveDate>,
     /// Only say what would change.
     pub dry_run: bool,
+    /// Do not wait for another process that is at it.
+    pub at_once: bool,
 }
 
 /// What an assessment did (S36).
@@ -73,45 +77,38 @@ pub async fn run(app: &App, options: &Options) -> anyhow::Result<Report> {
     if options.dry_run {
         return preview(app, options, today).await;
     }
-    under_lease(
-        app,
-        "job:process",
-        Duration::from_mins(1),
-        |lease| async move {
-            if let Some(from) = options.from {
-                app.store
-                    .touch_range(from, options.to.unwrap_or(today))
-                    .await?;
-            }
-            app.store.extend_rows(today).await?;
-            let mut report = Report::default();
-            let mut after = String::new();
-            loop {
-                // Each employee once in a run: whoever fails is tried again in the next one.
-                let work = app
-                    .store
-                    .work_list(app.clock.as_of(), &after, PORTION)
-                    .await?;
-                let Some(last) = work.last() else {
-                    return Ok(report);
-                };
-                after.clone_from(&last.employee);
-                for item in &work {
-                    if let Err(error) =
-                        process_employee(app, item, today, &lease, &mut report).await
-                    {
-                        // P6: nobody's days wait for somebody else's.
-                        report.failed += 1;
-                        tracing::error!(
-                            employee = item.employee,
-                            error = format!("{error:#}"),
-                            "days not assessed"
-                        );
-                    }
+    under_lease(app, LEASE, patience(options.at_once), |lease| async move {
+        if let Some(from) = options.from {
+            app.store
+                .touch_range(from, options.to.unwrap_or(today))
+                .await?;
+        }
+        app.store.extend_rows(today).await?;
+        let mut report = Report::default();
+        let mut after = String::new();
+        loop {
+            // Each employee once in a run: whoever fails is tried again in the next one.
+            let work = app
+                .store
+                .work_list(app.clock.as_of(), &after, PORTION)
+                .await?;
+            let Some(last) = work.last() else {
+                return Ok(report);
+            };
+            after.clone_from(&last.employee);
+            for item in &work {
+                if let Err(error) = process_employee(app, item, today, &lease, &mut report).await {
+                    // P6: nobody's days wait for somebody else's.
+                    report.failed += 1;
+                    tracing::error!(
+                        employee = item.employee,
+                        error = format!("{error:#}"),
+                        "days not assessed"
+                    );
                 }
             }
-        },
-    )
+        }
+    })
     .await
 }
 
@@ -168,6 +165,7 @@ async fn process_employee(
 ) -> anyhow::Result<()> {
     for (assessed, drafts) in assess_employee(app, item, today).await? {
         let now = app.clock.now();
+        let queued_before = report.queued;
         let floor = revision_floor(&app.store).await?;
         let tx = app.store.begin().await?;
         let Some(difference) = days::save(&tx, &assessed, lease, app.clock.now_ms()).await? else {
@@ -197,6 +195,9 @@ async fn process_employee(
         } else if !(difference.changed.is_empty() && difference.removed.is_empty()) {
             // Whatever the target misses meanwhile is found when there is one again.
             outbox::forget_fingerprint(&tx, TARGET).await?;
+        }
+        if report.queued > queued_before {
+            schedule::wake(&tx, schedule::SYNC, now).await?;
         }
         tx.commit().await?;
         report.total_records += (difference.changed.len() + difference.unchanged) as u64;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crm_client::{Crm, Entry, HttpCrm, Outcome};
 use serde::Serialize;
 
-use super::under_lease;
+use super::{patience, under_lease};
 use crate::app::App;
 use crate::convert;
 use crate::failure::Failure;
@@ -16,6 +16,11 @@ use crate::zone;
 
 /// The id of the one target this version knows.
 pub const TARGET: &str = "crm";
+
+/// The lease under which a target is told.
+pub fn lease(target: &str) -> String {
+    format!("target:{target}")
+}
 
 /// What to deliver.
 #[derive(Debug, Clone, Default)]
@@ -32,6 +37,8 @@ pub struct Options {
     pub although_paused: bool,
     /// Stops between two batches.
     pub stop: Option<Stop>,
+    /// Do not wait for another process that is at it.
+    pub at_once: bool,
 }
 
 /// What became of a delivery (S49).
@@ -102,12 +109,9 @@ pub async fn run(app: &App, options: &Options) -> anyhow::Result<Report> {
     if options.dry_run {
         return plan(app, options).await;
     }
-    under_lease(
-        app,
-        &format!("target:{TARGET}"),
-        Duration::from_mins(1),
-        |_| deliver(app, &crm, options),
-    )
+    under_lease(app, &lease(TARGET), patience(options.at_once), |_| {
+        deliver(app, &crm, options)
+    })
     .await
 }
 

@@ -225,6 +225,7 @@ entity!(lease, "lease", {
     holder: String,
     token: i64,
     expires_at: i64,
+    since: i64,
 });
 
 entity!(schedule, "schedule", {
@@ -233,6 +234,23 @@ entity!(schedule, "schedule", {
     zone: String,
     enabled: bool,
     next_due: i64,
+    configured: String,
+    wakes: i64,
+});
+
+entity!(due_device, "due_device", {
+    #[sea_orm(primary_key, auto_increment = false)] device_id: i64,
+    due_at: Option<i64>,
+    failures: i32,
+});
+
+entity!(node, "node", {
+    #[sea_orm(primary_key, auto_increment = false)] name: String,
+    role: String,
+    url: Option<String>,
+    pid: i64,
+    started_at: i64,
+    seen_at: i64,
 });
 
 entity!(run, "run", {

@@ -5,17 +5,21 @@
 //! of their own.
 
 pub mod accounts;
+pub mod bell;
 pub mod dashboard;
 pub mod days;
 pub mod devices;
+pub mod due;
 pub mod entity;
 pub mod leases;
 pub mod migration;
+pub mod nodes;
 pub mod outbox;
 pub mod people;
 pub mod punches;
 pub mod schedule;
 pub mod told;
+pub mod trouble;
 
 use std::path::Path;
 use std::time::Duration;

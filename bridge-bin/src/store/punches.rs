@@ -15,7 +15,7 @@ use sea_orm::{
 use super::entity::{cursor, device, device_user, punch};
 use super::leases::{self, Lease};
 use super::people::{self, Identities};
-use super::{Store, Told};
+use super::{Store, Told, due, schedule};
 
 /// A punch as a source told it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,6 +141,7 @@ impl Store {
             replace_users(&tx, device_id, users).await?;
         }
         let identities = Identities::of_device(&tx, intake.device).await?;
+        let touches = !touched.is_empty();
         let days = touched
             .into_iter()
             .filter_map(|(user, date)| Some((identities.employee(&user)?, date)));
@@ -188,6 +189,12 @@ impl Store {
         }
         .update(&tx)
         .await?;
+        if intake.done {
+            due::done(&tx, device_id).await?;
+        }
+        if touches {
+            schedule::wake(&tx, schedule::PROCESS, now).await?;
+        }
         tx.commit().await?;
         Ok(taken)
     }
