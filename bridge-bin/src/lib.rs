@@ -11,6 +11,7 @@ pub mod config;
 pub mod convert;
 pub mod demo;
 pub mod devices;
+mod failpoint;
 mod failure;
 pub mod http;
 pub mod jobs;

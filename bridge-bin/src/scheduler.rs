@@ -376,21 +376,17 @@ async fn run_job(app: &App, job: Job, row: &schedule::Model, stop: Stop) -> Ende
             .await?;
         let result = match job {
             Job::Process => {
-                let options = process::Options {
-                    at_once: true,
-                    ..Default::default()
-                };
-                process::run(app, &options)
+                let options = process::Options::default();
+                process::run_within(app, &options, Duration::ZERO)
                     .await
                     .map(|report| to_json(&report))
             }
             Job::Sync => {
                 let options = sync::Options {
-                    at_once: true,
                     stop: Some(stop),
                     ..Default::default()
                 };
-                sync::run(app, &options)
+                sync::run_within(app, &options, Duration::ZERO)
                     .await
                     .map(|report| to_json(&report))
             }

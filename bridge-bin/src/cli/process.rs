@@ -38,7 +38,6 @@ impl Process {
             from: range.map(|(from, _)| from),
             to: range.map(|(_, to)| to),
             dry_run: self.dry_run,
-            at_once: false,
         };
         let report = process::run(&app, &options).await?;
         context.output.report(&report, |report| {

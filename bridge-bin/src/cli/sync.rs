@@ -75,7 +75,6 @@ impl Sync {
             dry_run: self.dry_run,
             although_paused: true,
             stop: Some(stop),
-            at_once: false,
         };
         let report = sync::run(&app, &options).await?;
         let dry_run = self.dry_run;

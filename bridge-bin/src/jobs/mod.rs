@@ -42,14 +42,8 @@ pub fn term_ms(app: &App) -> i64 {
     i64::from(app.config.polling.lease_seconds) * 1000
 }
 
-/// How long a command waits for another one; the scheduler does not, it looks again.
-fn patience(at_once: bool) -> Duration {
-    if at_once {
-        Duration::ZERO
-    } else {
-        Duration::from_mins(1)
-    }
-}
+/// How long a command waits for another one. The scheduler does not, it looks again.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Runs `work` while holding the lease `name`, see [`while_held`].
 ///

@@ -1,13 +1,14 @@
 //! Assesses touched days, and those that time has settled; what changed is queued in the same transaction.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use attendance_core::{Disposition, Instant, Outcome, assess};
 use chrono::{Days, NaiveDate};
 use serde::Serialize;
 
 use super::sync::TARGET;
-use super::{patience, under_lease};
+use super::{PATIENCE, under_lease};
 use crate::app::App;
 use crate::convert;
 use crate::failure::Failure;
@@ -39,8 +40,6 @@ pub struct Options {
     pub to: Option<NaiveDate>,
     /// Only say what would change.
     pub dry_run: bool,
-    /// Do not wait for another process that is at it.
-    pub at_once: bool,
 }
 
 /// What an assessment did (S36).
@@ -62,6 +61,15 @@ pub struct Report {
 
 /// Assesses what is due, under the lease of the job.
 pub async fn run(app: &App, options: &Options) -> anyhow::Result<Report> {
+    run_within(app, options, PATIENCE).await
+}
+
+/// The same, waiting at most `patience` for another process that is at it.
+pub async fn run_within(
+    app: &App,
+    options: &Options,
+    patience: Duration,
+) -> anyhow::Result<Report> {
     let today = app.today();
     if let Some(from) = options.from {
         let to = options.to.unwrap_or(today);

@@ -5,9 +5,10 @@ use std::time::Duration;
 use crm_client::{Crm, Entry, HttpCrm, Outcome};
 use serde::Serialize;
 
-use super::{patience, under_lease};
+use super::{PATIENCE, under_lease};
 use crate::app::App;
 use crate::convert;
+use crate::failpoint;
 use crate::failure::Failure;
 use crate::lifecycle::Stop;
 use crate::store::entity::outbox;
@@ -37,8 +38,6 @@ pub struct Options {
     pub although_paused: bool,
     /// Stops between two batches.
     pub stop: Option<Stop>,
-    /// Do not wait for another process that is at it.
-    pub at_once: bool,
 }
 
 /// What became of a delivery (S49).
@@ -101,6 +100,15 @@ pub async fn stats(app: &App) -> anyhow::Result<Stats> {
 
 /// Delivers the selected rows, batch by batch.
 pub async fn run(app: &App, options: &Options) -> anyhow::Result<Report> {
+    run_within(app, options, PATIENCE).await
+}
+
+/// The same, waiting at most `patience` for another process that is at it.
+pub async fn run_within(
+    app: &App,
+    options: &Options,
+    patience: Duration,
+) -> anyhow::Result<Report> {
     if !is_configured(app) && options.stop.is_some() {
         // The scheduler's turn: without a CRM there is nothing to do and nothing wrong.
         return Ok(Report::default());
@@ -194,7 +202,9 @@ async fn deliver(app: &App, crm: &impl Crm, options: &Options) -> anyhow::Result
                 }),
             }
         }
-        let outcomes = match crm.push(&entries).await {
+        let answer = crm.push(&entries).await;
+        failpoint::pass("sent");
+        let outcomes = match answer {
             Ok(outcomes) => outcomes,
             Err(error) => {
                 // Concerns the whole target and needs a human: no attempt is counted.

@@ -9,7 +9,7 @@ use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::{Expr, LockBehavior, LockType, OnConflict, Query};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter,
-    QueryOrder, QuerySelect,
+    QueryOrder, QuerySelect, Select,
 };
 
 use super::entity::{device, due_device, lease};
@@ -48,14 +48,19 @@ impl Store {
         wanted: Wanted<'_>,
         now_ms: i64,
     ) -> Result<Vec<(device::Model, Lease)>, DbErr> {
-        let now = now_ms.div_euclid(1000);
         // Most looks find nothing, and then nothing is written.
-        if wanted.limit == 0 || self.free(self.reader(), wanted, now_ms).await?.is_empty() {
+        let db = self.reader();
+        if wanted.limit == 0 || free(db, wanted, now_ms).one(db).await?.is_none() {
             return Ok(Vec::new());
         }
         let tx = self.begin().await?;
+        let rows = free(&tx, wanted, now_ms)
+            // Two nodes that look at the same time take different ones. SQLite has one writer and no row locks.
+            .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
+            .all(&tx)
+            .await?;
         let mut claimed = Vec::new();
-        for row in self.free(&tx, wanted, now_ms).await? {
+        for row in rows {
             let name = leases::terminal(row.device_id);
             let claim = leases::grant(&tx, &name, wanted.holder, wanted.term_ms, now_ms).await?;
             let Claim::Granted(lease) = claim else {
@@ -65,41 +70,7 @@ impl Store {
             claimed.extend(device.map(|device| (device, lease)));
         }
         tx.commit().await?;
-        tracing::trace!(count = claimed.len(), now, "terminals claimed");
         Ok(claimed)
-    }
-
-    async fn free(
-        &self,
-        db: &impl ConnectionTrait,
-        wanted: Wanted<'_>,
-        now_ms: i64,
-    ) -> Result<Vec<due_device::Model>, DbErr> {
-        let enabled = Query::select()
-            .column(device::Column::Id)
-            .from(device::Entity)
-            .and_where(device::Column::Enabled.eq(true))
-            .take();
-        let held = Query::select()
-            .expr(Expr::value(1))
-            .from(lease::Entity)
-            .and_where(Expr::cust(
-                "lease.name = 'terminal:' || due_device.device_id",
-            ))
-            .and_where(leases::unexpired(db, now_ms))
-            .take();
-        due_device::Entity::find()
-            .filter(due_device::Column::DueAt.lte(now_ms.div_euclid(1000)))
-            .filter(due_device::Column::DeviceId.in_subquery(enabled))
-            .filter(due_device::Column::DeviceId.is_not_in(wanted.except.iter().copied()))
-            .filter(Condition::all().add(Expr::exists(held)).not())
-            .order_by_asc(due_device::Column::DueAt)
-            .order_by_asc(due_device::Column::DeviceId)
-            .limit(wanted.limit)
-            // Two nodes that look at the same time take different ones. SQLite has one writer and no row locks.
-            .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
-            .all(db)
-            .await
     }
 
     /// When the next terminal falls due that is not due yet, in Unix seconds.
@@ -144,6 +115,31 @@ impl Store {
         put(&tx, device_id, Some(now + wait), failures).await?;
         tx.commit().await
     }
+}
+
+/// The due terminals that nobody holds.
+fn free(db: &impl ConnectionTrait, wanted: Wanted<'_>, now_ms: i64) -> Select<due_device::Entity> {
+    let enabled = Query::select()
+        .column(device::Column::Id)
+        .from(device::Entity)
+        .and_where(device::Column::Enabled.eq(true))
+        .take();
+    let held = Query::select()
+        .expr(Expr::value(1))
+        .from(lease::Entity)
+        .and_where(Expr::cust(
+            "lease.name = 'terminal:' || due_device.device_id",
+        ))
+        .and_where(leases::unexpired(db, now_ms))
+        .take();
+    due_device::Entity::find()
+        .filter(due_device::Column::DueAt.lte(now_ms.div_euclid(1000)))
+        .filter(due_device::Column::DeviceId.in_subquery(enabled))
+        .filter(due_device::Column::DeviceId.is_not_in(wanted.except.iter().copied()))
+        .filter(Condition::all().add(Expr::exists(held)).not())
+        .order_by_asc(due_device::Column::DueAt)
+        .order_by_asc(due_device::Column::DeviceId)
+        .limit(wanted.limit)
 }
 
 /// Makes every terminal due that waits for nothing else; one that fails keeps its own time.

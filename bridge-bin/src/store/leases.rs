@@ -9,6 +9,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, Que
 
 use super::Store;
 use super::entity::lease;
+use crate::failpoint;
 
 /// A lease that was granted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,7 +75,9 @@ impl Store {
             .filter(held(lease, now_ms))
             .exec(&tx)
             .await?;
+        failpoint::pass("renew.before");
         tx.commit().await?;
+        failpoint::pass("renew.after");
         Ok(renewed.rows_affected == 1)
     }
 

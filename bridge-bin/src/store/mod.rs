@@ -19,6 +19,7 @@ pub mod people;
 pub mod punches;
 pub mod schedule;
 pub mod told;
+mod transaction;
 pub mod trouble;
 
 use std::path::Path;
@@ -27,12 +28,13 @@ use std::time::Duration;
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbErr,
-    EntityTrait, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbErr, EntityTrait,
+    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
 use sea_orm_migration::MigratorTrait;
 
 pub use told::Told;
+pub use transaction::Transaction;
 
 use crate::failure::Failure;
 use entity::meta;
@@ -152,13 +154,14 @@ impl Store {
     }
 
     /// Begins a transaction that holds the right to write from its first moment.
-    pub async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
+    pub async fn begin(&self) -> Result<Transaction, DbErr> {
         self.write
             .begin_with_options(TransactionOptions {
                 sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
                 ..TransactionOptions::default()
             })
             .await
+            .map(Transaction::new)
     }
 
     /// A remembered value.

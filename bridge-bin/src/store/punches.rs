@@ -141,7 +141,7 @@ impl Store {
             replace_users(&tx, device_id, users).await?;
         }
         let identities = Identities::of_device(&tx, intake.device).await?;
-        let touches = !touched.is_empty();
+        let is_news = !touched.is_empty();
         let days = touched
             .into_iter()
             .filter_map(|(user, date)| Some((identities.employee(&user)?, date)));
@@ -192,7 +192,7 @@ impl Store {
         if intake.done {
             due::done(&tx, device_id).await?;
         }
-        if touches {
+        if is_news {
             schedule::wake(&tx, schedule::PROCESS, now).await?;
         }
         tx.commit().await?;

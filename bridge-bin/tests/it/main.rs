@@ -5,9 +5,12 @@
 mod bad_input;
 mod bugs;
 mod cli;
+mod crash;
 mod end_to_end;
+mod nodes;
 mod pages;
 mod pipeline;
 mod regressions;
+mod rig;
 mod store_contract;
 mod support;

@@ -239,27 +239,6 @@ async fn more_rows_than_one_statement_takes_are_stored() {
 }
 
 #[tokio::test]
-async fn a_schedule_is_claimed_by_one_node_only() {
-    let bridge = with_gate().await;
-    let store = &bridge.app.store;
-    store
-        .set_schedule("poll", "*/15 * * * *", "UTC", 100)
-        .await
-        .unwrap();
-    store
-        .set_schedule("poll", "*/15 * * * *", "UTC", 999)
-        .await
-        .unwrap();
-    assert_eq!(
-        store.schedules().await.unwrap()[0].next_due,
-        100,
-        "an unchanged schedule keeps its due time"
-    );
-    assert!(store.advance("poll", 100, 200).await.unwrap());
-    assert!(!store.advance("poll", 100, 200).await.unwrap());
-}
-
-#[tokio::test]
 async fn a_foreign_database_is_refused_and_left_untouched() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join(FILE);
