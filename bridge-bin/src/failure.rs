@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use sea_orm::DbErr;
+
 /// A failure a user can do something about: what happened, and what to do next.
 ///
 /// Travels inside [`anyhow::Error`]; the edge (CLI, REST) looks for it with [`Failure::of`].
@@ -31,6 +33,12 @@ impl Failure {
             .chain()
             .find_map(|cause| cause.downcast_ref::<Self>())
             .cloned()
+            .or_else(|| {
+                let database = error
+                    .chain()
+                    .find_map(|cause| cause.downcast_ref::<DbErr>());
+                database.map(crate::store::failure)
+            })
             .unwrap_or_else(|| {
                 Self::new(
                     "internal",

@@ -8,6 +8,7 @@ mod cli;
 mod end_to_end;
 mod pages;
 mod pipeline;
+mod postgres;
 mod regressions;
 mod store_contract;
 mod support;
