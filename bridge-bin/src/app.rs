@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::secret::{self, SecretKey};
-use crate::store::{Kind, Store};
+use crate::store::{Kind, Location, Store};
 use crate::zone;
 
 /// The open data directory with its configuration.
@@ -39,7 +39,7 @@ impl App {
         clock: Clock,
         kind: Kind,
     ) -> anyhow::Result<Self> {
-        let store = Store::open(&data_dir, kind).await?;
+        let store = Store::open(Location::of(&data_dir, &config.database_url), kind).await?;
         let secrets = SecretKey::load(&data_dir)?;
         let zone = zone::lookup(&config.timezone.0)?;
         let node = format!(

@@ -8,6 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::failure::Failure;
+use crate::store::DatabaseUrl;
 
 /// The commented example, as `init` writes it.
 pub const EXAMPLE: &str = include_str!("../config.example.toml");
@@ -25,8 +26,8 @@ pub fn example_for(zone: &ZoneName) -> String {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Empty: `SQLite` in the data directory.
-    pub database_url: String,
+    /// `postgres://…`, or empty: `SQLite` in the data directory.
+    pub database_url: DatabaseUrl,
     /// Where `serve` listens.
     pub listen: Listen,
     /// IANA zone of the site: of days, shifts and devices without their own.
@@ -757,14 +758,6 @@ impl Config {
                 )
                 .into());
             }
-        }
-        if !self.database_url.is_empty() {
-            return Err(Failure::new(
-                "config",
-                "database_url is set, but this version stores in SQLite inside the data directory only.",
-                "Leave database_url empty and choose the place with --data-dir.",
-            )
-            .into());
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::store::trouble;
+use sea_orm::DbErr;
 
 /// A failure a user can do something about: what happened, and what to do next.
 ///
@@ -34,11 +34,13 @@ impl Failure {
     pub fn of(error: &anyhow::Error) -> Self {
         error
             .chain()
-            .find_map(|cause| {
-                cause
-                    .downcast_ref::<Self>()
-                    .cloned()
-                    .or_else(|| trouble::failure(cause.downcast_ref()?))
+            .find_map(|cause| cause.downcast_ref::<Self>())
+            .cloned()
+            .or_else(|| {
+                let database = error
+                    .chain()
+                    .find_map(|cause| cause.downcast_ref::<DbErr>());
+                database.map(crate::store::failure)
             })
             .unwrap_or_else(|| {
                 Self::new(

@@ -302,8 +302,8 @@ async fn turn(
 async fn holder_ends(app: &App, job: Job) -> anyhow::Result<Option<i64>> {
     let name = job.lease();
     let held = app.store.held_leases(app.clock.now_ms()).await?;
-    let ends = held.iter().find(|row| row.name == name);
-    Ok(ends.map(|row| row.expires_at.div_euclid(1000) + 1))
+    let remaining = held.iter().find(|(row, _)| row.name == name);
+    Ok(remaining.map(|(_, ms)| app.clock.now() + ms.div_euclid(1000) + 1))
 }
 
 /// When a delivery that failed is tried again.

@@ -116,11 +116,11 @@ impl Status {
         let held = app.store.held_leases(now_ms).await?;
         let held = held
             .into_iter()
-            .map(|row| Held {
+            .map(|(row, remaining_ms)| Held {
                 what: name_of(&row.name).unwrap_or(row.name),
                 holder: row.holder,
                 since: zone::utc(row.since.div_euclid(1000)),
-                remaining_s: (row.expires_at - now_ms).div_euclid(1000) + 1,
+                remaining_s: remaining_ms.div_euclid(1000) + 1,
             })
             .collect();
         let document = Document {

@@ -85,7 +85,7 @@ pub async fn run_within(
     if options.dry_run {
         return preview(app, options, today).await;
     }
-    under_lease(app, LEASE, patience(options.at_once), |lease| async move {
+    under_lease(app, LEASE, patience, |lease| async move {
         if let Some(from) = options.from {
             app.store
                 .touch_range(from, options.to.unwrap_or(today))

@@ -117,7 +117,7 @@ pub async fn run_within(
     if options.dry_run {
         return plan(app, options).await;
     }
-    under_lease(app, &lease(TARGET), patience(options.at_once), |_| {
+    under_lease(app, &lease(TARGET), patience, |_| {
         deliver(app, &crm, options)
     })
     .await

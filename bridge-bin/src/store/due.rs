@@ -53,7 +53,7 @@ impl Store {
         if wanted.limit == 0 || free(db, wanted, now_ms).one(db).await?.is_none() {
             return Ok(Vec::new());
         }
-        let tx = self.begin().await?;
+        let tx = self.begin_beside().await?;
         let rows = free(&tx, wanted, now_ms)
             // Two nodes that look at the same time take different ones. SQLite has one writer and no row locks.
             .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
@@ -98,7 +98,8 @@ impl Store {
         now_ms: i64,
     ) -> Result<(), DbErr> {
         let now = now_ms.div_euclid(1000);
-        let tx = self.begin().await?;
+        let tx = self.begin_beside().await?;
+        hold(&tx, device_id).await?;
         if !leases::holds(&tx, lease, now_ms).await? {
             return Ok(());
         }
@@ -160,6 +161,16 @@ pub(super) async fn call_for(
 ) -> Result<(), DbErr> {
     put(db, device_id, Some(now), 0).await?;
     bell::ring(db).await
+}
+
+/// Keeps a terminal from being claimed until the transaction ends. Before its lease is looked at, because whoever
+/// claims takes them in this order.
+pub(super) async fn hold(db: &impl ConnectionTrait, device_id: i64) -> Result<(), DbErr> {
+    due_device::Entity::find_by_id(device_id)
+        .lock_exclusive()
+        .one(db)
+        .await?;
+    Ok(())
 }
 
 /// Takes a terminal off the list until the schedule calls for it again.

@@ -14,7 +14,7 @@ const FORGOTTEN: i64 = 86_400;
 impl Store {
     /// Says that a node is there.
     pub async fn announce(&self, node: node::Model) -> Result<(), DbErr> {
-        let tx = self.begin().await?;
+        let tx = self.begin_beside().await?;
         node::Entity::delete_many()
             .filter(node::Column::SeenAt.lt(node.seen_at - FORGOTTEN))
             .exec(&tx)
@@ -32,7 +32,7 @@ impl Store {
 
     /// Says that a node goes, and hands back whatever it still holds.
     pub async fn leave(&self, name: &str) -> Result<(), DbErr> {
-        let tx = self.begin().await?;
+        let tx = self.begin_beside().await?;
         lease::Entity::update_many()
             .col_expr(lease::Column::ExpiresAt, Expr::value(0))
             .filter(lease::Column::Holder.eq(name))

@@ -114,6 +114,7 @@ impl Store {
         now_ms: i64,
     ) -> Result<Taken, IntakeError> {
         let tx = self.begin().await?;
+        due::hold(&tx, intake.device.id).await?;
         if !leases::holds(&tx, intake.lease, now_ms).await? {
             return Err(IntakeError::LeaseLost);
         }

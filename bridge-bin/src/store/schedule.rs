@@ -115,7 +115,7 @@ impl Store {
 
     /// Makes the terminals due, and moves the schedule on that says so; `true` for the one node that did.
     pub async fn call_for_polls(&self, found_due: i64, next: i64, now: i64) -> Result<bool, DbErr> {
-        let tx = self.begin().await?;
+        let tx = self.begin_beside().await?;
         let moved = schedule::Entity::update_many()
             .col_expr(schedule::Column::NextDue, Expr::value(next))
             .filter(schedule::Column::Name.eq(POLL))
@@ -132,7 +132,7 @@ impl Store {
 
     /// Notes the beginning of a run.
     pub async fn begin_run(&self, job: &str, node: &str, now: i64) -> Result<Begun, DbErr> {
-        let tx = self.begin().await?;
+        let tx = self.begin_beside().await?;
         let known = schedule::Entity::find_by_id(job).one(&tx).await?;
         let row = run::ActiveModel {
             id: NotSet,
@@ -161,7 +161,7 @@ impl Store {
         next_due: i64,
         now: i64,
     ) -> Result<(), DbErr> {
-        let tx = self.begin().await?;
+        let tx = self.begin_beside().await?;
         let row = run::ActiveModel {
             id: Set(begun.id),
             ended_at: Set(Some(now)),
@@ -181,14 +181,14 @@ impl Store {
 
     /// Forgets a run that did not come about.
     pub async fn forget_run(&self, begun: Begun) -> Result<(), DbErr> {
-        let tx = self.begin().await?;
+        let tx = self.begin_beside().await?;
         run::Entity::delete_by_id(begun.id).exec(&tx).await?;
         tx.commit().await
     }
 
     /// Notes a run that is over.
     pub async fn note_run(&self, run: run::ActiveModel) -> Result<(), DbErr> {
-        let tx = self.begin().await?;
+        let tx = self.begin_beside().await?;
         let row = run.insert(&tx).await?;
         forget_old_runs(&tx, row.id).await?;
         tx.commit().await

@@ -6,7 +6,7 @@ use sea_orm::{DbErr, RuntimeErr};
 use crate::failure::Failure;
 
 /// The failure behind a database error, if it is one of those that somebody can mend.
-pub fn failure(error: &DbErr) -> Option<Failure> {
+pub(super) fn failure(error: &DbErr) -> Option<Failure> {
     let (DbErr::Conn(RuntimeErr::SqlxError(inner))
     | DbErr::Exec(RuntimeErr::SqlxError(inner))
     | DbErr::Query(RuntimeErr::SqlxError(inner))) = error

@@ -10,6 +10,7 @@ mod end_to_end;
 mod nodes;
 mod pages;
 mod pipeline;
+mod postgres;
 mod regressions;
 mod rig;
 mod store_contract;

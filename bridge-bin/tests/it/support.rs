@@ -37,6 +37,11 @@ impl Bridge {
         }
     }
 
+    /// The same on the database at `url`; empty: in the directory.
+    pub(crate) async fn on(url: &str, toml: &str, now: &str) -> Self {
+        Self::new(&format!("database_url = {url:?}\n{toml}"), now).await
+    }
+
     /// The same bridge later.
     pub(crate) async fn at(&mut self, now: &str) {
         self.app = open(self.dir.path(), &self.toml, now).await;
