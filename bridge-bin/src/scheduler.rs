@@ -178,7 +178,7 @@ impl Running {
         self.names.insert(handle.id(), task);
     }
 
-    fn ended(&mut self, ended: Result<(Id, Ended), JoinError>, now: i64) {
+    fn ended(&mut self, ended: Result<(Id, Ended), JoinError>, now: i64, rest: i64) {
         let id = match &ended {
             Ok((id, _)) => *id,
             Err(error) => error.id(),
@@ -186,7 +186,7 @@ impl Running {
         let task = self.names.remove(&id);
         match ended {
             Ok((_, Ended::Well)) => {}
-            Ok((_, Ended::NoDatabase)) => self.rest_until = now + LOOK_AGAIN,
+            Ok((_, Ended::NoDatabase)) => self.rest_until = now + rest,
             Err(error) => tracing::error!(?task, %error, "a task broke off"),
         }
     }
@@ -214,7 +214,7 @@ pub async fn run(app: App, mut stop: Stop) {
         };
         tokio::select! {
             () = tokio::time::sleep(Duration::from_secs(wait.unsigned_abs())) => {}
-            Some(ended) = running.tasks.join_next_with_id() => running.ended(ended, app.clock.now()),
+            Some(ended) = running.tasks.join_next_with_id() => running.ended(ended, app.clock.now(), look_again),
             () = bell.rung() => {}
             () = stop.requested() => {}
         }

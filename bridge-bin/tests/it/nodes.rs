@@ -7,6 +7,8 @@ use bridge_bin::store::Store;
 use bridge_bin::store::due::Wanted;
 use bridge_bin::store::schedule::{self, Change};
 
+use sea_orm::ConnectionTrait;
+
 use crate::support::{Bridge, NAIROBI, punch, terminal};
 
 const NOON: &str = "2026-03-06T09:00:00Z";
@@ -22,8 +24,36 @@ async fn claim(store: &Store, holder: &str, limit: u64, now_ms: i64) -> Vec<Stri
     claimed.into_iter().map(|(device, _)| device.name).collect()
 }
 
-async fn with_gates(gates: usize) -> Bridge {
-    let bridge = Bridge::new(NAIROBI, NOON).await;
+macro_rules! on_both {
+    ($($test:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test]
+            async fn $test() {
+                super::$test(super::Bridge::new(super::NAIROBI, super::NOON).await).await;
+            })+
+        }
+
+        mod postgres {
+            $(#[tokio::test]
+            async fn $test() {
+                if let Some(url) = crate::postgres::database().await {
+                    super::$test(super::Bridge::on(&url, super::NAIROBI, super::NOON).await).await;
+                }
+            })+
+        }
+    };
+}
+
+on_both! {
+    due_terminals_are_shared_and_those_of_a_dead_node_come_back,
+    a_terminal_is_due_once_a_schedule_and_at_once_when_it_is_new_or_changed,
+    p6_a_terminal_that_fails_is_tried_ever_more_rarely_and_delays_no_other,
+    work_that_comes_during_a_run_is_not_taken_for_done,
+    s56_a_schedule_set_at_run_time_stays_until_the_configuration_says_something_else,
+    what_a_reading_brought_is_assessed_without_waiting_for_its_hour,
+}
+
+async fn with_gates(bridge: Bridge, gates: usize) -> Bridge {
     for gate in 0..gates {
         bridge
             .add_address(&format!("gate-{gate}"), "127.0.0.1:9", "main", None)
@@ -32,23 +62,25 @@ async fn with_gates(gates: usize) -> Bridge {
     bridge
 }
 
-#[tokio::test]
-async fn due_terminals_are_shared_and_those_of_a_dead_node_come_back() {
-    let bridge = with_gates(5).await;
+async fn due_terminals_are_shared_and_those_of_a_dead_node_come_back(bridge: Bridge) {
+    let bridge = with_gates(bridge, 5).await;
     let store = &bridge.app.store;
     let now = bridge.app.clock.now_ms();
     assert_eq!(claim(store, "a", 2, now).await, ["gate-0", "gate-1"]);
     assert_eq!(claim(store, "b", 2, now).await, ["gate-2", "gate-3"]);
     assert_eq!(claim(store, "a", 9, now).await, ["gate-4"]);
     assert_eq!(claim(store, "b", 9, now).await, [""; 0]);
-    // Nobody was heard of again.
-    assert_eq!(claim(store, "c", 9, now + 10_001).await.len(), 5);
+    // Nobody was heard of again until the terms had passed.
+    let tx = store.begin().await.unwrap();
+    tx.execute_unprepared("UPDATE lease SET expires_at = 1")
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(claim(store, "c", 9, now).await.len(), 5);
 }
 
-#[tokio::test]
-async fn a_terminal_is_due_once_a_schedule_and_at_once_when_it_is_new_or_changed() {
+async fn a_terminal_is_due_once_a_schedule_and_at_once_when_it_is_new_or_changed(bridge: Bridge) {
     let gate = terminal([punch("7", "2026-03-05 08:00")]).await;
-    let bridge = Bridge::new(NAIROBI, NOON).await;
     bridge.add("gate", &gate).await;
     let store = &bridge.app.store;
     let now = bridge.app.clock.now_ms() + 1_000;
@@ -79,10 +111,8 @@ async fn a_terminal_is_due_once_a_schedule_and_at_once_when_it_is_new_or_changed
     assert_eq!(claim(store, "a", 9, now).await, ["gate"]);
 }
 
-#[tokio::test]
-async fn p6_a_terminal_that_fails_is_tried_ever_more_rarely_and_delays_no_other() {
+async fn p6_a_terminal_that_fails_is_tried_ever_more_rarely_and_delays_no_other(bridge: Bridge) {
     let good = terminal([punch("7", "2026-03-05 08:00")]).await;
-    let bridge = Bridge::new(NAIROBI, NOON).await;
     bridge.add("good", &good).await;
     // Nobody listens there.
     bridge.add_address("bad", "127.0.0.1:9", "main", None).await;
@@ -113,9 +143,7 @@ async fn p6_a_terminal_that_fails_is_tried_ever_more_rarely_and_delays_no_other(
     assert_eq!(claim(store, "a", 9, later).await.len(), 2);
 }
 
-#[tokio::test]
-async fn work_that_comes_during_a_run_is_not_taken_for_done() {
-    let bridge = with_gates(0).await;
+async fn work_that_comes_during_a_run_is_not_taken_for_done(bridge: Bridge) {
     let store = &bridge.app.store;
     let due = async || {
         let rows = store.schedules().await.unwrap();
@@ -143,9 +171,9 @@ async fn work_that_comes_during_a_run_is_not_taken_for_done() {
     assert_eq!(due().await, 4_000, "still due");
 }
 
-#[tokio::test]
-async fn s56_a_schedule_set_at_run_time_stays_until_the_configuration_says_something_else() {
-    let mut bridge = Bridge::new(NAIROBI, NOON).await;
+async fn s56_a_schedule_set_at_run_time_stays_until_the_configuration_says_something_else(
+    mut bridge: Bridge,
+) {
     let cron = async |bridge: &Bridge| {
         let rows = bridge.app.store.schedules().await.unwrap();
         let row = rows.into_iter().find(|row| row.name == "sync").unwrap();
@@ -173,15 +201,15 @@ async fn s56_a_schedule_set_at_run_time_stays_until_the_configuration_says_somet
     assert_eq!(cron(&bridge).await, ("*/11 * * * *".to_owned(), false));
 }
 
-#[tokio::test]
-async fn a_run_assesses_what_a_reading_brought_without_waiting_for_its_hour() {
+async fn what_a_reading_brought_is_assessed_without_waiting_for_its_hour(bridge: Bridge) {
     let gate = terminal([
         punch("7", "2026-03-05 08:00"),
         punch("7", "2026-03-05 17:00"),
     ])
     .await;
-    let toml = format!("{NAIROBI}[schedule]\npoll = \"0 0 1 1 *\"\nprocess = \"0 0 1 1 *\"\n");
-    let bridge = Bridge::new(&toml, NOON).await;
+    let mut bridge = bridge;
+    let yearly = "[schedule]\npoll = \"0 0 1 1 *\"\nprocess = \"0 0 1 1 *\"\n";
+    bridge.with(yearly, NOON).await;
     bridge.add("gate", &gate).await;
     let (shutdown, stop) = bridge_bin::lifecycle::Shutdown::new();
     scheduler::install(&bridge.app).await.unwrap();

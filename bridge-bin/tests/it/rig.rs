@@ -65,7 +65,9 @@ impl Drop for Process {
 }
 
 pub(crate) fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_zk-bridge"));
+    // Another build of it, for figures.
+    let binary = std::env::var_os("ZK_BRIDGE_TEST_BINARY");
+    let mut command = Command::new(binary.unwrap_or(env!("CARGO_BIN_EXE_zk-bridge").into()));
     command
         .args(arguments)
         .env("ZK_BRIDGE_NOW", AS_OF)
