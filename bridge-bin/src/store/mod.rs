@@ -150,6 +150,12 @@ impl Store {
         &self.read
     }
 
+    /// The connection that writes, for tests that make it fail.
+    #[cfg(feature = "failpoints")]
+    pub const fn writer(&self) -> &DatabaseConnection {
+        &self.write
+    }
+
     /// Begins a transaction that holds the right to write from its first moment, alone among all nodes.
     pub async fn begin(&self) -> Result<Transaction, DbErr> {
         let tx = self.begin_beside().await?;

@@ -23,9 +23,8 @@ async fn gate() -> MockDevice {
 
 /// Says something to the very connection that writes.
 async fn tell(bridge: &Bridge, pragma: &str) {
-    let tx = bridge.app.store.begin().await.unwrap();
-    tx.execute_unprepared(pragma).await.unwrap();
-    tx.commit().await.unwrap();
+    let writer = bridge.app.store.writer();
+    writer.execute_unprepared(pragma).await.unwrap();
 }
 
 /// A poll that the database does not take, and the words for it.
@@ -59,7 +58,7 @@ async fn a_full_disk_is_named_and_the_reading_goes_on_where_it_was() {
     let bridge = Bridge::new(TOML, NOON).await;
     bridge.add("gate", &gate).await;
     scheduler::install(&bridge.app).await.unwrap();
-    // 400 kB of room: for a part of it.
+    // 160 kB of room: for a part of it.
     let pages = "PRAGMA page_count";
     let pages = sea_orm::Statement::from_string(sea_orm::DbBackend::Sqlite, pages);
     let row = bridge
@@ -70,7 +69,7 @@ async fn a_full_disk_is_named_and_the_reading_goes_on_where_it_was() {
         .await
         .unwrap();
     let used: i64 = row.unwrap().try_get_by_index(0).unwrap();
-    tell(&bridge, &format!("PRAGMA max_page_count = {}", used + 100)).await;
+    tell(&bridge, &format!("PRAGMA max_page_count = {}", used + 40)).await;
 
     let message = refused(&bridge).await;
     assert!(message.contains("full"), "{message}");
@@ -105,11 +104,7 @@ async fn a_database_that_can_only_be_read_is_named_and_written_again_later() {
     assert!(message.contains("can only be read"), "{message}");
     assert_eq!(bridge.punches("gate").await.len(), 0);
 
-    let tx = bridge.app.store.begin().await.unwrap();
-    tx.execute_unprepared("PRAGMA query_only = 0")
-        .await
-        .unwrap();
-    drop(tx);
+    tell(&bridge, "PRAGMA query_only = 0").await;
     recovers(&bridge).await;
 }
 
