@@ -8,6 +8,7 @@ use jiff::tz::TimeZone;
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::config::targets::Target;
 use crate::secret::{self, SecretKey};
 use crate::store::{Kind, Location, Store};
 use crate::zone;
@@ -17,6 +18,8 @@ use crate::zone;
 pub struct App {
     /// The configuration in force.
     pub config: Arc<Config>,
+    /// All places that records are sent to.
+    pub targets: Arc<[Target]>,
     /// The database.
     pub store: Store,
     /// The clock.
@@ -49,6 +52,7 @@ impl App {
             secret::hex(&secret::random::<3>())
         );
         Ok(Self {
+            targets: config.targets().into(),
             config: Arc::new(config),
             store,
             clock,

@@ -14,12 +14,12 @@ use tokio::task::{Id, JoinError, JoinSet};
 
 use crate::app::App;
 use crate::failure::Failure;
-use crate::jobs::{self, Held, poll, process, sync};
+use crate::jobs::{self, Held, clean_up, poll, process, sync};
 use crate::lifecycle::{GRACE, Stop};
 use crate::store::bell::Bell;
 use crate::store::due::Wanted;
-use crate::store::entity::{device, run, schedule};
-use crate::store::schedule::{POLL, PROCESS, SYNC};
+use crate::store::entity::{device, due_target, run, schedule};
+use crate::store::schedule::{CLEAN_UP, POLL, PROCESS, SYNC};
 use crate::zone;
 
 /// Looks at the due rows at least this often, in seconds: not every change is called out, and no call is certain.
@@ -28,18 +28,18 @@ const LOOK_AGAIN: i64 = 15;
 /// For a cron text that never matches.
 const NEVER: i64 = 366 * 86_400;
 
-/// What is done by one node at a time, beside the reading of terminals.
+/// What is done by one node at a time, beside the reading of terminals and the telling of targets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Job {
     Process,
-    Sync,
+    CleanUp,
 }
 
 impl Job {
     fn of(name: &str) -> Option<Self> {
         match name {
             PROCESS => Some(Self::Process),
-            SYNC => Some(Self::Sync),
+            CLEAN_UP => Some(Self::CleanUp),
             _ => None,
         }
     }
@@ -47,14 +47,7 @@ impl Job {
     const fn name(self) -> &'static str {
         match self {
             Self::Process => PROCESS,
-            Self::Sync => SYNC,
-        }
-    }
-
-    fn lease(self) -> String {
-        match self {
-            Self::Process => process::LEASE.to_owned(),
-            Self::Sync => sync::lease(sync::TARGET),
+            Self::CleanUp => CLEAN_UP,
         }
     }
 }
@@ -113,6 +106,7 @@ pub async fn install(app: &App) -> anyhow::Result<()> {
         (POLL, &schedule.poll),
         (PROCESS, &schedule.process),
         (SYNC, &schedule.sync),
+        (CLEAN_UP, &schedule.clean_up),
     ] {
         // A new bridge begins at once: nobody wants to wait a quarter of an hour for the first reading.
         let before = known.iter().find(|row| row.name == name);
@@ -145,11 +139,13 @@ struct Running {
     rest_until: i64,
 }
 
-/// One thing at a time each: a job, or the reading of one terminal, which waits for no other (P6).
+/// One thing at a time each: a job, the reading of one terminal or the delivery to one target (by its place in the
+/// configuration), which wait for no other (P6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Task {
     Job(Job),
     Terminal(i64),
+    Target(usize),
 }
 
 /// How a task ended, as far as the schedule cares.
@@ -168,7 +164,7 @@ impl Running {
     fn terminals(&self) -> Vec<i64> {
         let id = |task: &Task| match task {
             Task::Terminal(id) => Some(*id),
-            Task::Job(_) => None,
+            Task::Job(_) | Task::Target(_) => None,
         };
         self.names.values().filter_map(id).collect()
     }
@@ -244,7 +240,13 @@ async fn turn(
     }
     let mut next: Option<i64> = None;
     let mut sooner = |at: i64| next = Some(next.map_or(at, |next| next.min(at)));
-    let mut polls = false;
+    let (mut polls, mut deliveries) = (false, false);
+    let held = app.store.held_leases(app.clock.now_ms()).await?;
+    // When a lease ends that another node holds.
+    let ends = |name: &str| {
+        let found = held.iter().find(|(row, _)| row.name == name);
+        found.map(|(_, remaining_ms)| now + remaining_ms.div_euclid(1000) + 1)
+    };
     for row in app
         .store
         .schedules()
@@ -256,37 +258,59 @@ async fn turn(
         // A row far in the future was written by a clock that was wrong.
         let waits = row.next_due > now && row.next_due <= following;
         sooner(if waits { row.next_due } else { following });
-        match Job::of(&row.name) {
-            Some(job) => {
-                let retry = match job {
-                    Job::Sync => next_retry(app, now).await?,
-                    Job::Process => None,
-                };
-                if let Some(retry) = retry {
-                    sooner(retry.max(now + 5));
-                }
-                if waits && retry.is_none_or(|retry| retry > now) || running.has(Task::Job(job)) {
-                    continue;
-                }
-                match holder_ends(app, job).await? {
-                    Some(ends) => sooner(ends),
-                    None => {
-                        let (app, stop) = (app.clone(), stop.clone());
-                        running.start(Task::Job(job), async move {
-                            run_job(&app, job, &row, stop).await
-                        });
-                    }
-                }
+        polls |= row.name == POLL;
+        deliveries |= row.name == SYNC;
+        if waits {
+            continue;
+        }
+        match (row.name.as_str(), Job::of(&row.name)) {
+            (POLL, _) => {
+                app.store
+                    .call_for_polls(row.next_due, following, now)
+                    .await?;
             }
-            None if row.name == POLL => {
-                polls = true;
-                if !waits {
-                    app.store
-                        .call_for_polls(row.next_due, following, now)
-                        .await?;
-                }
+            (SYNC, _) => {
+                let targets: Vec<&str> = app
+                    .targets
+                    .iter()
+                    .map(|target| target.id.as_str())
+                    .collect();
+                app.store
+                    .call_for_deliveries(&targets, row.next_due, following, now)
+                    .await?;
             }
-            None => {}
+            (_, Some(job)) if !running.has(Task::Job(job)) => match ends(process::LEASE) {
+                Some(ends) => sooner(ends),
+                None => {
+                    let app = app.clone();
+                    running.start(
+                        Task::Job(job),
+                        async move { run_job(&app, job, &row).await },
+                    );
+                }
+            },
+            _ => {}
+        }
+    }
+    if deliveries {
+        let due = app.store.due_targets().await?;
+        for (index, target) in app.targets.iter().enumerate() {
+            let Some(row) = due.get(&target.id) else {
+                continue;
+            };
+            let Some(due_at) = row.due_at.filter(|_| !running.has(Task::Target(index))) else {
+                continue;
+            };
+            if due_at > now {
+                sooner(due_at);
+            } else if let Some(ends) = ends(&sync::lease(&target.id)) {
+                sooner(ends);
+            } else {
+                let (app, row, stop) = (app.clone(), row.clone(), stop.clone());
+                running.start(Task::Target(index), async move {
+                    tell_target(&app, &row, stop).await
+                });
+            }
         }
     }
     if polls {
@@ -296,22 +320,6 @@ async fn turn(
         }
     }
     Ok(next)
-}
-
-/// When the lease of a job ends that another node runs, in Unix seconds.
-async fn holder_ends(app: &App, job: Job) -> anyhow::Result<Option<i64>> {
-    let name = job.lease();
-    let held = app.store.held_leases(app.clock.now_ms()).await?;
-    let remaining = held.iter().find(|(row, _)| row.name == name);
-    Ok(remaining.map(|(_, ms)| app.clock.now() + ms.div_euclid(1000) + 1))
-}
-
-/// When a delivery that failed is tried again.
-async fn next_retry(app: &App, now: i64) -> anyhow::Result<Option<i64>> {
-    if !sync::is_configured(app) || sync::is_paused(app, now).await? {
-        return Ok(None);
-    }
-    Ok(app.store.next_retry(sync::TARGET).await?)
 }
 
 async fn claim_terminals(app: &App, running: &mut Running, stop: &Stop) -> anyhow::Result<()> {
@@ -367,9 +375,56 @@ async fn read_terminal(app: &App, device: &device::Model, held: Held, stop: Stop
     Ended::Well
 }
 
+/// Tells one target what is due, with its history. It stays due until that has ended.
+async fn tell_target(app: &App, due: &due_target::Model, stop: Stop) -> Ended {
+    let options = sync::Options {
+        target: Some(due.target.clone()),
+        stop: Some(stop),
+        ..Default::default()
+    };
+    let told = async {
+        let begun = app
+            .store
+            .begin_run(SYNC, &app.node, app.clock.now())
+            .await?;
+        let result = sync::run_within(app, &options, Duration::ZERO).await;
+        let now = app.clock.now();
+        match &result {
+            // Another node was quicker.
+            Err(error) if is_busy(error) => return Ok(app.store.forget_run(begun).await?),
+            Ok(report) if report.total == 0 && report.queued == 0 => {
+                app.store.forget_run(begun).await?;
+            }
+            Ok(report) => {
+                app.store
+                    .end_run(begun, "ok", to_json(report), None, now)
+                    .await?;
+            }
+            Err(error) => {
+                let text = to_json(&format!("{error:#}"));
+                app.store.end_run(begun, "error", text, None, now).await?;
+            }
+        }
+        let paused = app.store.target(&due.target).await?;
+        let paused = paused
+            .and_then(|row| row.paused_until)
+            .filter(|until| *until > now);
+        let next = match paused {
+            Some(until) => Some(until),
+            None => {
+                let retry = app.store.next_retry(&due.target).await?;
+                retry.map(|at| at.max(now + 5))
+            }
+        };
+        app.store.target_done(due, next).await?;
+        result.map(drop)
+    };
+    finished(SYNC, told.await)
+}
+
 /// Runs one job, with its history. Its row moves on at the end, unless work came meanwhile.
-async fn run_job(app: &App, job: Job, row: &schedule::Model, stop: Stop) -> Ended {
-    let report = async {
+async fn run_job(app: &App, job: Job, row: &schedule::Model) -> Ended {
+    let ran = async {
         let begun = app
             .store
             .begin_run(job.name(), &app.node, app.clock.now())
@@ -381,34 +436,38 @@ async fn run_job(app: &App, job: Job, row: &schedule::Model, stop: Stop) -> Ende
                     .await
                     .map(|report| to_json(&report))
             }
-            Job::Sync => {
-                let options = sync::Options {
-                    stop: Some(stop),
-                    ..Default::default()
-                };
-                sync::run_within(app, &options, Duration::ZERO)
-                    .await
-                    .map(|report| to_json(&report))
-            }
+            Job::CleanUp => clean_up::run(app, false)
+                .await
+                .map(|report| to_json(&report)),
         };
-        let (outcome, text) = match &result {
-            Ok(report) => ("ok", report.clone()),
+        if result.as_ref().is_err_and(is_busy) {
             // Another node was quicker, and moves the row on.
-            Err(error) if Failure::of(error).kind == "busy" => {
-                return Ok(app.store.forget_run(begun).await?);
-            }
-            Err(error) => ("error", to_json(&format!("{error:#}"))),
-        };
+            return Ok(app.store.forget_run(begun).await?);
+        }
         let now = app.clock.now();
         let next = following(row, now)?;
-        app.store.end_run(begun, outcome, text, next, now).await?;
+        let (outcome, text) = match &result {
+            Ok(report) => ("ok", report.clone()),
+            Err(error) => ("error", to_json(&format!("{error:#}"))),
+        };
+        app.store
+            .end_run(begun, outcome, text, Some(next), now)
+            .await?;
         result.map(drop)
     };
-    let Err(error) = report.await else {
+    finished(job.name(), ran.await)
+}
+
+fn is_busy(error: &anyhow::Error) -> bool {
+    Failure::of(error).kind == "busy"
+}
+
+fn finished(job: &str, result: anyhow::Result<()>) -> Ended {
+    let Err(error) = result else {
         return Ended::Well;
     };
     tracing::error!(
-        job = job.name(),
+        job,
         error = format!("{error:#}"),
         "the job failed; it runs again when it is next due"
     );

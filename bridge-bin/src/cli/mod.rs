@@ -2,6 +2,7 @@
 
 mod admin;
 mod args;
+mod clean_up;
 mod context;
 mod crm;
 mod decode;
@@ -58,7 +59,6 @@ enum Command {
     Demo(demo::Demo),
     Init(init::Init),
     Serve(serve::Serve),
-    Status(status::Status),
     #[command(subcommand)]
     Schedule(schedule::Schedule),
     Runs(runs::Runs),
@@ -69,6 +69,8 @@ enum Command {
     Poll(poll::Poll),
     Process(process::Process),
     Sync(sync::Sync),
+    Status(status::StatusCommand),
+    CleanUp(clean_up::CleanUp),
     #[command(subcommand)]
     Crm(crm::Crm),
     #[command(subcommand)]
@@ -179,7 +181,6 @@ impl Command {
             Self::Demo(command) => command.run(context).await,
             Self::Init(command) => command.run(context).await,
             Self::Serve(command) => command.run(context).await,
-            Self::Status(command) => command.run(context).await,
             Self::Schedule(command) => command.run(context).await,
             Self::Runs(command) => command.run(context).await,
             Self::Device(command) => command.run(context).await,
@@ -188,6 +189,8 @@ impl Command {
             Self::Poll(command) => command.run(context).await,
             Self::Process(command) => command.run(context).await,
             Self::Sync(command) => command.run(context).await,
+            Self::Status(command) => command.run(context).await,
+            Self::CleanUp(command) => command.run(context).await,
             Self::Crm(command) => command.run(context).await,
             Self::Report(command) => command.run(context).await,
             Self::Why(command) => command.run(context).await,

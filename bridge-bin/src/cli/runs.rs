@@ -21,7 +21,7 @@ Example:
   zk-bridge runs --job sync --limit 5 --json")]
 pub(super) struct Runs {
     /// Only this job
-    #[arg(long, value_name = "NAME", value_parser = ["poll", "process", "sync"])]
+    #[arg(long, value_name = "NAME", value_parser = ["poll", "process", "sync", "clean_up"])]
     job: Option<String>,
     /// At most so many, the latest first
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=5_000))]

@@ -44,7 +44,7 @@ Example:
   zk-bridge schedule set poll '*/5 * * * *'       every five minutes
   zk-bridge schedule set process '0 1 * * *'      every night at one, by the clock of the site")]
 pub(super) struct Set {
-    /// poll, process or sync
+    /// poll, process, sync or clean_up
     name: String,
     /// A cron text of five fields, or six with the seconds first
     #[arg(value_parser = args::cron)]
@@ -57,7 +57,7 @@ pub(super) struct Set {
 Example:
   zk-bridge schedule enable sync")]
 pub(super) struct Enable {
-    /// poll, process or sync
+    /// poll, process, sync or clean_up
     name: String,
 }
 
@@ -67,7 +67,7 @@ pub(super) struct Enable {
 Example:
   zk-bridge schedule disable sync")]
 pub(super) struct Disable {
-    /// poll, process or sync
+    /// poll, process, sync or clean_up
     name: String,
 }
 
@@ -78,17 +78,17 @@ struct Document {
 
 /// One schedule as it is shown.
 #[derive(Debug, Serialize)]
-pub(super) struct Row {
-    pub(super) name: String,
-    pub(super) cron: String,
-    pub(super) timezone: String,
-    pub(super) enabled: bool,
+struct Row {
+    name: String,
+    cron: String,
+    timezone: String,
+    enabled: bool,
     /// None while it is switched off.
-    pub(super) next_due: Option<String>,
+    next_due: Option<String>,
 }
 
 impl Row {
-    pub(super) fn of(row: schedule::Model) -> Self {
+    fn of(row: schedule::Model) -> Self {
         Self {
             name: row.name,
             cron: row.cron,
@@ -100,7 +100,7 @@ impl Row {
 }
 
 /// A table of schedules.
-pub(super) fn table(rows: &[Row]) -> String {
+fn table(rows: &[Row]) -> String {
     output::table(
         &["Name", "Cron", "Time zone", "Next due"],
         rows.iter().map(|row| {
@@ -182,7 +182,7 @@ async fn changed(app: &App, name: &str, change: Change) -> anyhow::Result<schedu
         Failure::new(
             "unknown_schedule",
             format!("There is no schedule called {name:?}."),
-            "There are poll, process and sync; see `zk-bridge schedule list`.",
+            "There are poll, process, sync and clean_up; see `zk-bridge schedule list`.",
         )
     })?)
 }

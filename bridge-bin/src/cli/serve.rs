@@ -12,6 +12,7 @@ use crate::Failure;
 use crate::app::App;
 use crate::http;
 use crate::lifecycle::{Shutdown, be_present};
+use crate::notify;
 use crate::scheduler;
 
 /// Run the bridge: read, assess, deliver on schedule, and show it on pages
@@ -104,7 +105,10 @@ impl Serve {
         };
         let jobs = async {
             if self.role != Role::Web {
-                scheduler::run(app.clone(), stop.clone()).await;
+                tokio::join!(
+                    scheduler::run(app.clone(), stop.clone()),
+                    notify::run(app.clone(), stop.clone())
+                );
             }
         };
         let (result, (), ()) = tokio::join!(pages, jobs, present);

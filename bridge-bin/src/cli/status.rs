@@ -1,202 +1,167 @@
-//! `status`: how the running service stands, told by what it writes down (B50).
+//! `status`: how everything stands, in one look.
 
 use clap::Args;
-use serde::Serialize;
 
 use super::Exit;
 use super::context::Context;
-use super::output::{self, count};
-use super::schedule;
-use crate::lifecycle::SILENT;
+use super::output::{count, fields, table};
+use crate::app::App;
+use crate::status::{Device, Service, Status, Target};
 use crate::zone;
 
-/// Tell how the running service stands: its nodes, its schedules, the terminals in trouble
+/// Show until when the data is complete, who holds it back, what is wrong, and who does the work
 ///
-/// Works beside a running `serve` and without one. Ends with 1 if no node runs.
+/// What it says of running nodes they wrote down themselves, on whichever machine. Ends with 3 while an alarm is open.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
   zk-bridge status
-  zk-bridge status --json | jq '.nodes[].name'")]
-pub(super) struct Status {}
+  zk-bridge status --json")]
+pub(super) struct StatusCommand {}
 
-#[derive(Debug, Serialize)]
-struct Document {
-    /// Whether any node was heard of lately.
-    running: bool,
-    nodes: Vec<Node>,
-    schedules: Vec<schedule::Row>,
-    terminals: Terminals,
-    /// What is held at this moment: terminals, jobs, targets.
-    held: Vec<Held>,
-}
-
-#[derive(Debug, Serialize)]
-struct Node {
-    name: String,
-    role: String,
-    url: Option<String>,
-    pid: i64,
-    started: String,
-    seen: String,
-    /// Heard of lately.
-    alive: bool,
-}
-
-#[derive(Debug, Serialize)]
-struct Terminals {
-    enabled: usize,
-    /// Waiting to be read.
-    due: usize,
-    failing: Vec<Failing>,
-}
-
-#[derive(Debug, Serialize)]
-struct Failing {
-    device: String,
-    failures: i32,
-    error: Option<String>,
-    next_try: Option<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct Held {
-    /// `terminal:NAME`, `job:NAME` or `target:NAME`.
-    what: String,
-    holder: String,
-    since: String,
-    remaining_s: i64,
-}
-
-impl Status {
+impl StatusCommand {
     pub(super) async fn run(self, context: &Context) -> anyhow::Result<Exit> {
         let app = context.app_to_look_at().await?;
-        let (now, now_ms) = (app.clock.now(), app.clock.now_ms());
-        let nodes: Vec<Node> = app
-            .store
-            .nodes()
-            .await?
-            .into_iter()
-            .map(|row| Node {
-                name: row.name,
-                role: row.role,
-                url: row.url,
-                pid: row.pid,
-                started: zone::utc(row.started_at),
-                seen: zone::utc(row.seen_at),
-                alive: row.seen_at > now - SILENT,
-            })
-            .collect();
-        let devices = app.store.devices().await?;
-        let due = app.store.due_devices().await?;
-        let enabled = || devices.iter().filter(|device| device.enabled);
-        let failing = enabled().filter_map(|device| {
-            let row = due.get(&device.id).filter(|row| row.failures > 0)?;
-            Some(Failing {
-                device: device.name.clone(),
-                failures: row.failures,
-                error: device.last_error.clone(),
-                next_try: row.due_at.map(zone::utc),
-            })
-        });
-        let is_due = |id| {
-            due.get(id)
-                .is_some_and(|row| row.due_at.is_some_and(|at| at <= now))
-        };
-        let terminals = Terminals {
-            enabled: enabled().count(),
-            due: enabled().filter(|device| is_due(&device.id)).count(),
-            failing: failing.collect(),
-        };
-        let name_of = |lease: &str| {
-            let id = lease.strip_prefix("terminal:")?.parse::<i64>().ok()?;
-            let device = devices.iter().find(|device| device.id == id)?;
-            Some(format!("terminal:{}", device.name))
-        };
-        let held = app.store.held_leases(now_ms).await?;
-        let held = held
-            .into_iter()
-            .map(|(row, remaining_ms)| Held {
-                what: name_of(&row.name).unwrap_or(row.name),
-                holder: row.holder,
-                since: zone::utc(row.since.div_euclid(1000)),
-                remaining_s: remaining_ms.div_euclid(1000) + 1,
-            })
-            .collect();
-        let document = Document {
-            running: nodes.iter().any(|node| node.alive),
-            nodes,
-            schedules: app
-                .store
-                .schedules()
-                .await?
-                .into_iter()
-                .map(schedule::Row::of)
-                .collect(),
-            terminals,
-            held,
-        };
-        context.output.report(&document, Document::text)?;
-        Ok(if document.running {
+        let status = Status::load(&app).await?;
+        context
+            .output
+            .report(&status, |status| text(&app, status))?;
+        Ok(if status.alarms.is_empty() {
             Exit::Done
         } else {
-            Exit::Failed
+            Exit::Partial
         })
     }
 }
 
-impl Document {
-    fn text(&self) -> String {
-        let mut parts = Vec::new();
-        if !self.running {
-            parts.push("No node runs. Start one: zk-bridge serve".to_owned());
-        }
-        if !self.nodes.is_empty() {
-            parts.push(output::table(
-                &["Node", "Role", "Pages", "Started", "Last heard of"],
-                self.nodes.iter().map(|node| {
-                    let seen = if node.alive {
-                        node.seen.clone()
-                    } else {
-                        format!("{} (gone)", node.seen)
-                    };
-                    [
-                        node.name.clone(),
-                        node.role.clone(),
-                        node.url.clone().unwrap_or_else(|| "–".to_owned()),
-                        node.started.clone(),
-                        seen,
-                    ]
-                }),
-            ));
-        }
-        if !self.schedules.is_empty() {
-            parts.push(schedule::table(&self.schedules));
-        }
-        parts.push(format!(
-            "{} enabled, {} due, {} failing",
-            count(self.terminals.enabled as u64, "terminal"),
-            self.terminals.due,
-            self.terminals.failing.len()
-        ));
-        for terminal in &self.terminals.failing {
-            parts.push(format!(
-                "{}: {}, next try {}. {}",
-                terminal.device,
-                count(terminal.failures.unsigned_abs(), "failure"),
-                terminal
-                    .next_try
-                    .as_deref()
-                    .unwrap_or("at the next reading"),
-                terminal.error.as_deref().unwrap_or_default()
-            ));
-        }
-        for held in &self.held {
-            parts.push(format!(
-                "{} is held by {}, since {}, for {} s more unless it goes on",
-                held.what, held.holder, held.since, held.remaining_s
-            ));
-        }
-        parts.join("\n")
+fn text(app: &App, status: &Status) -> String {
+    let at = |instant| zone::rfc3339(&app.zone, instant);
+    let complete = &status.complete;
+    let until = match (complete.until, &complete.held_back_by) {
+        (Some(until), Some(holder)) => format!("{}, held back by {holder}", at(until)),
+        (None, Some(holder)) => format!("not at all yet: {holder} was never read"),
+        _ => "no terminal is enabled".to_owned(),
+    };
+    let mut parts = vec![fields([
+        ("Complete until", Some(until)),
+        ("Assessed until", Some(at(status.assessed_until))),
+    ])];
+    if !status.devices.is_empty() {
+        let rows = status.devices.iter().map(|device| device_row(device, &at));
+        let header = [
+            "Terminal",
+            "Complete until",
+            "Log",
+            "Clock off by",
+            "Trouble",
+        ];
+        parts.push(table(&header, rows));
     }
+    if !status.targets.is_empty() {
+        let rows = status.targets.iter().map(|target| target_row(target, &at));
+        let header = [
+            "Target",
+            "Told",
+            "Complete until",
+            "Waiting",
+            "Refused",
+            "Paused",
+        ];
+        parts.push(table(&header, rows));
+    }
+    if !status.alarms.is_empty() {
+        let alarms = count(status.alarms.len() as u64, "alarm");
+        let lines = status
+            .alarms
+            .iter()
+            .map(|alarm| format!("  {} (since {})", alarm.detail, at(alarm.since)));
+        let mut lines: Vec<String> = lines.collect();
+        lines.insert(0, format!("{alarms}:"));
+        parts.push(lines.join("\n"));
+    }
+    parts.push(service(&status.service, &at));
+    parts.join("\n")
+}
+
+fn service(service: &Service, at: &impl Fn(i64) -> String) -> String {
+    let mut lines = Vec::new();
+    if !service.running {
+        lines.push("No node runs. Start one: zk-bridge serve".to_owned());
+    }
+    lines.extend(service.nodes.iter().map(|node| {
+        let pages = node.url.as_ref().map(|url| format!(", pages at {url}"));
+        format!(
+            "{}: {}{}, since {}, {} {}",
+            node.name,
+            node.role,
+            pages.unwrap_or_default(),
+            at(node.started),
+            if node.alive {
+                "last heard of"
+            } else {
+                "gone, last heard of"
+            },
+            at(node.seen)
+        )
+    }));
+    lines.extend(service.failing.iter().map(|terminal| {
+        format!(
+            "{}: {} in a row, next try {}",
+            terminal.device,
+            count(terminal.failures.unsigned_abs(), "failure"),
+            terminal
+                .next_try
+                .map_or_else(|| "at the next reading".to_owned(), at)
+        )
+    }));
+    lines.extend(service.held.iter().map(|held| {
+        format!(
+            "{} is held by {} since {}, for {} s more unless it goes on",
+            held.what,
+            held.holder,
+            at(held.since),
+            held.remaining_s
+        )
+    }));
+    lines.join("\n")
+}
+
+fn device_row(device: &Device, at: &impl Fn(i64) -> String) -> [String; 5] {
+    let unknown = || "–".to_owned();
+    let log = match (device.log_records, device.log_capacity) {
+        (Some(used), Some(capacity)) => format!("{used} of {capacity}"),
+        (Some(used), None) => used.to_string(),
+        _ => unknown(),
+    };
+    let name = if device.enabled {
+        device.name.clone()
+    } else {
+        format!("{} (off)", device.name)
+    };
+    [
+        name,
+        device
+            .complete_until
+            .map_or_else(|| "never read".to_owned(), at),
+        log,
+        device
+            .clock_drift_s
+            .map_or_else(unknown, |drift| format!("{drift} s")),
+        device.last_error.clone().unwrap_or_else(unknown),
+    ]
+}
+
+fn target_row(target: &Target, at: &impl Fn(i64) -> String) -> [String; 6] {
+    [
+        target.id.clone(),
+        format!("{}s", target.kind),
+        at(target.complete_until),
+        target.waiting.to_string(),
+        target.refused.to_string(),
+        match (&target.paused_reason, target.paused_until) {
+            (Some(reason), Some(until)) => format!("until {}: {reason}", at(until)),
+            (None, Some(until)) => format!("until {}", at(until)),
+            _ => "–".to_owned(),
+        },
+    ]
 }

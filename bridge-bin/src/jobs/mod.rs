@@ -1,5 +1,6 @@
-//! Poll, process and sync: one file each. They meet only in tables, and each is safe to run twice.
+//! Poll, process, sync and clean-up: one file each. They meet only in tables, and each is safe to run twice.
 
+pub mod clean_up;
 pub mod poll;
 pub mod process;
 mod reading;
@@ -27,9 +28,15 @@ impl Held {
     pub fn new(app: &App, lease: Lease, asked: Instant) -> Self {
         Self {
             lease,
-            deadline: asked + term(app),
+            deadline: deadline(app, asked),
         }
     }
+}
+
+/// Until when a lease is used that was granted or renewed at `asked`. A sixth of its term is left, so that on a busy
+/// machine the last of our sockets is closed before the next holder opens its first.
+fn deadline(app: &App, asked: Instant) -> Instant {
+    asked + term(app) / 6 * 5
 }
 
 /// The term of every lease.
@@ -108,17 +115,17 @@ where
 {
     let Held { lease, deadline } = held;
     let term = term(app);
-    let deadline = watch::Sender::new(deadline);
+    let until = watch::Sender::new(deadline);
     // Beside the work, never instead of it: the work may hold the very connection that renewing waits for.
     let keep = async {
         loop {
             tokio::time::sleep(term / 3).await;
             let asked = app.clock.monotonic();
-            let left = deadline.borrow().saturating_duration_since(asked);
+            let left = until.borrow().saturating_duration_since(asked);
             let renewed = app.store.renew(&lease, term_ms(app), app.clock.now_ms());
             match tokio::time::timeout(left, renewed).await {
                 Ok(Ok(true)) => {
-                    deadline.send_replace(asked + term);
+                    until.send_replace(self::deadline(app, asked));
                 }
                 Ok(Ok(false)) | Err(_) => return lost(&lease.name),
                 // The database may be busy; there is time to ask again.
@@ -130,7 +137,7 @@ where
     };
     let mut work = Box::pin(work(lease.clone()));
     let in_time = poll_fn(|context| {
-        if app.clock.monotonic() >= *deadline.borrow() {
+        if app.clock.monotonic() >= *until.borrow() {
             return Poll::Ready(Err(lost(&lease.name)));
         }
         work.as_mut().poll(context)

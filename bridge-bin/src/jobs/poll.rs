@@ -234,7 +234,7 @@ fn outcome(device: &device::Model, result: anyhow::Result<DevicePoll>) -> Device
 }
 
 /// RFC 3339 in UTC.
-pub(super) fn utc(instant: i64) -> String {
+pub(crate) fn utc(instant: i64) -> String {
     jiff::Timestamp::from_second(instant)
         .map(|at| at.to_string())
         .unwrap_or_default()

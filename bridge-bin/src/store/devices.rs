@@ -114,6 +114,9 @@ impl Store {
             last_sync: Set(None),
             last_attempt: Set(None),
             last_error: Set(None),
+            complete_until: Set(None),
+            log_capacity: Set(None),
+            clock_drift_s: Set(None),
         }
         .insert(&tx)
         .await?;

@@ -1,7 +1,8 @@
-//! Which terminals are to be read: the work list that all workers share.
+//! Which terminals are to be read and which targets to be told: the work list that all workers share.
 //!
 //! A due terminal is claimed by taking its lease, in the transaction that finds it. So there is nothing to clean up
-//! behind a node that died: its lease ends, and the terminal is there to be claimed again.
+//! behind a node that died: its lease ends, and the terminal is there to be claimed again. A target stays due until
+//! its delivery has ended, to the same effect.
 
 use std::collections::HashMap;
 
@@ -12,7 +13,7 @@ use sea_orm::{
     QueryOrder, QuerySelect, Select,
 };
 
-use super::entity::{device, due_device, lease};
+use super::entity::{device, due_device, due_target, lease};
 use super::leases::{self, Claim, Lease};
 use super::{Store, bell};
 
@@ -89,6 +90,31 @@ impl Store {
         Ok(rows.into_iter().map(|row| (row.device_id, row)).collect())
     }
 
+    /// How each target stands on the work list.
+    pub async fn due_targets(&self) -> Result<HashMap<String, due_target::Model>, DbErr> {
+        let rows = due_target::Entity::find().all(self.reader()).await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| (row.target.clone(), row))
+            .collect())
+    }
+
+    /// Notes when a target is to be told again, after a delivery; unless it was called for meanwhile.
+    pub async fn target_done(
+        &self,
+        before: &due_target::Model,
+        due_at: Option<i64>,
+    ) -> Result<(), DbErr> {
+        let tx = self.begin_beside().await?;
+        due_target::Entity::update_many()
+            .col_expr(due_target::Column::DueAt, Expr::value(due_at))
+            .filter(due_target::Column::Target.eq(&before.target))
+            .filter(due_target::Column::Wakes.eq(before.wakes))
+            .exec(&tx)
+            .await?;
+        tx.commit().await
+    }
+
     /// Notes a poll that failed, if the lease still holds, and when the terminal is tried again (P6).
     pub async fn note_failure(
         &self,
@@ -160,6 +186,33 @@ pub(super) async fn call_for(
     now: i64,
 ) -> Result<(), DbErr> {
     put(db, device_id, Some(now), 0).await?;
+    bell::ring(db).await
+}
+
+/// Makes a target due: something new waits for it.
+pub async fn call_for_target(
+    db: &impl ConnectionTrait,
+    target: &str,
+    now: i64,
+) -> Result<(), DbErr> {
+    let row = due_target::ActiveModel {
+        target: Set(target.to_owned()),
+        due_at: Set(Some(now)),
+        wakes: Set(1),
+    };
+    let wakes = sea_orm::sea_query::ExprTrait::add(
+        Expr::col((due_target::Entity, due_target::Column::Wakes)),
+        1,
+    );
+    due_target::Entity::insert(row)
+        .on_conflict(
+            OnConflict::column(due_target::Column::Target)
+                .update_column(due_target::Column::DueAt)
+                .value(due_target::Column::Wakes, wakes)
+                .to_owned(),
+        )
+        .exec_without_returning(db)
+        .await?;
     bell::ring(db).await
 }
 

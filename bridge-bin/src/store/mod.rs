@@ -5,6 +5,7 @@
 //! have a pool of their own. How the same holds for many nodes on `PostgreSQL` is said in `postgres`.
 
 pub mod accounts;
+pub mod alarms;
 pub mod bell;
 pub mod dashboard;
 pub mod days;
@@ -19,8 +20,12 @@ pub mod outbox;
 pub mod people;
 mod postgres;
 pub mod punches;
+pub mod queue;
+pub mod retention;
 pub mod schedule;
 mod sqlite;
+pub mod status;
+pub mod targets;
 pub mod told;
 mod transaction;
 mod trouble;

@@ -19,6 +19,8 @@ pub const POLL: &str = "poll";
 pub const PROCESS: &str = "process";
 /// The delivery.
 pub const SYNC: &str = "sync";
+/// The clean-up.
+pub const CLEAN_UP: &str = "clean_up";
 
 /// Runs that are remembered.
 const MOST_RUNS: i64 = 5_000;
@@ -116,16 +118,29 @@ impl Store {
     /// Makes the terminals due, and moves the schedule on that says so; `true` for the one node that did.
     pub async fn call_for_polls(&self, found_due: i64, next: i64, now: i64) -> Result<bool, DbErr> {
         let tx = self.begin_beside().await?;
-        let moved = schedule::Entity::update_many()
-            .col_expr(schedule::Column::NextDue, Expr::value(next))
-            .filter(schedule::Column::Name.eq(POLL))
-            .filter(schedule::Column::NextDue.eq(found_due))
-            .exec(&tx)
-            .await?;
-        if moved.rows_affected == 0 {
+        if !move_on(&tx, POLL, found_due, next).await? {
             return Ok(false);
         }
         due::fire(&tx, now).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// Makes the targets due, and moves the schedule on that says so; `true` for the one node that did.
+    pub async fn call_for_deliveries(
+        &self,
+        targets: &[&str],
+        found_due: i64,
+        next: i64,
+        now: i64,
+    ) -> Result<bool, DbErr> {
+        let tx = self.begin_beside().await?;
+        if !move_on(&tx, SYNC, found_due, next).await? {
+            return Ok(false);
+        }
+        for target in targets {
+            due::call_for_target(&tx, target, now).await?;
+        }
         tx.commit().await?;
         Ok(true)
     }
@@ -152,13 +167,14 @@ impl Store {
         })
     }
 
-    /// Notes the end of a run, and when its job is due again unless work was called for meanwhile.
+    /// Notes the end of a run, and when its job is due again, if that follows from it, unless work was called for
+    /// meanwhile.
     pub async fn end_run(
         &self,
         begun: Begun,
         outcome: &str,
         report: String,
-        next_due: i64,
+        next_due: Option<i64>,
         now: i64,
     ) -> Result<(), DbErr> {
         let tx = self.begin_beside().await?;
@@ -170,12 +186,14 @@ impl Store {
             ..Default::default()
         };
         let row = row.update(&tx).await?;
-        schedule::Entity::update_many()
-            .col_expr(schedule::Column::NextDue, Expr::value(next_due))
-            .filter(schedule::Column::Name.eq(row.job))
-            .filter(schedule::Column::Wakes.eq(begun.wakes))
-            .exec(&tx)
-            .await?;
+        if let Some(next_due) = next_due {
+            schedule::Entity::update_many()
+                .col_expr(schedule::Column::NextDue, Expr::value(next_due))
+                .filter(schedule::Column::Name.eq(row.job))
+                .filter(schedule::Column::Wakes.eq(begun.wakes))
+                .exec(&tx)
+                .await?;
+        }
         tx.commit().await
     }
 
@@ -211,6 +229,22 @@ impl Store {
             .all(self.reader())
             .await
     }
+}
+
+/// Moves a due row on; `true` for the one node that did.
+async fn move_on(
+    db: &impl ConnectionTrait,
+    name: &str,
+    found_due: i64,
+    next: i64,
+) -> Result<bool, DbErr> {
+    let moved = schedule::Entity::update_many()
+        .col_expr(schedule::Column::NextDue, Expr::value(next))
+        .filter(schedule::Column::Name.eq(name))
+        .filter(schedule::Column::NextDue.eq(found_due))
+        .exec(db)
+        .await?;
+    Ok(moved.rows_affected == 1)
 }
 
 /// Calls for a job: it is due as of now, on whichever node looks first.

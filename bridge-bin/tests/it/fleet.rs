@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 fn toml(url: &str, crm: &CrmStub) -> String {
     format!(
         "database_url = \"{url}\"\ntimezone = \"Africa/Nairobi\"\n[schedule]\npoll = \"*/2 * * * * *\"\n\
-         [polling]\nlease_seconds = 2\nconcurrency = 6\nretry_seconds = 1\n[crm]\nurl = \"{}\"\nretry_seconds = 1\n",
+         [polling]\nlease_seconds = 3\nconcurrency = 6\nretry_seconds = 1\n[crm]\nurl = \"{}\"\nretry_seconds = 1\n",
         crm.url()
     )
 }
@@ -398,9 +398,13 @@ async fn beside_a_running_worker(url: &str) {
         .output()
         .unwrap();
     let status: Value = serde_json::from_slice(&status.stdout).unwrap();
-    assert_eq!(status["running"], true, "{status}");
-    assert_eq!(status["nodes"][0]["pid"], worker.child.id(), "{status}");
-    assert_eq!(status["nodes"][0]["role"], "worker");
+    assert_eq!(status["service"]["running"], true, "{status}");
+    assert_eq!(
+        status["service"]["nodes"][0]["pid"],
+        worker.child.id(),
+        "{status}"
+    );
+    assert_eq!(status["service"]["nodes"][0]["role"], "worker");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -449,7 +453,7 @@ async fn s56_a_schedule_that_is_changed_while_a_worker_runs_takes_effect() {
     .await;
     assert_eq!(schedule(&["disable", "poll"])["next_due"], Value::Null);
     let listed = schedule(&["list"]);
-    assert_eq!(listed["schedules"].as_array().unwrap().len(), 3, "{listed}");
+    assert_eq!(listed["schedules"].as_array().unwrap().len(), 4, "{listed}");
 
     let runs = command(&["--json", "--data-dir", &data_dir, "runs", "--job", "poll"])
         .output()

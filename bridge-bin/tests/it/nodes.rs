@@ -155,7 +155,7 @@ async fn work_that_comes_during_a_run_is_not_taken_for_done(bridge: Bridge) {
         .unwrap();
     let begun = store.begin_run("process", "a", 1_000).await.unwrap();
     store
-        .end_run(begun, "ok", String::new(), 5_000, 1_001)
+        .end_run(begun, "ok", String::new(), Some(5_000), 1_001)
         .await
         .unwrap();
     assert_eq!(due().await, 5_000);
@@ -165,7 +165,7 @@ async fn work_that_comes_during_a_run_is_not_taken_for_done(bridge: Bridge) {
     schedule::wake(&tx, "process", 4_000).await.unwrap();
     tx.commit().await.unwrap();
     store
-        .end_run(begun, "ok", String::new(), 9_000, 5_001)
+        .end_run(begun, "ok", String::new(), Some(9_000), 5_001)
         .await
         .unwrap();
     assert_eq!(due().await, 4_000, "still due");

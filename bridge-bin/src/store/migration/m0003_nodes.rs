@@ -37,6 +37,14 @@ impl MigrationTrait for Nodes {
             .col(Alias::new("due_at"))
             .take();
         manager.create_index(index).await?;
+        // The same for targets: what waits for one stands in the outbox, whether somebody should look stands here.
+        let due_target = table("due_target")
+            .col(string("target").primary_key())
+            .col(big_integer_null("due_at"))
+            // As in `schedule`.
+            .col(big_integer("wakes"))
+            .take();
+        manager.create_table(due_target).await?;
         let node = table("node")
             .col(string("name").primary_key())
             // all, web or worker
