@@ -83,8 +83,14 @@ pub async fn be_present(app: App, role: &str, url: Option<String>, mut stop: Sto
             () = stop.requested() => {}
         }
     }
-    if let Err(error) = app.store.leave(&app.node).await {
-        tracing::debug!(%error, "the others cannot be told that this node goes");
+    leave(&app).await;
+}
+
+/// Hands back whatever this process still holds, so that others need not wait for it.
+pub async fn leave(app: &App) {
+    let left = tokio::time::timeout(GRACE / 2, app.store.leave(&app.node)).await;
+    if !matches!(left, Ok(Ok(()))) {
+        tracing::warn!("nothing could be handed back; what was held ends by itself");
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 use crate::app::App;
 use crate::failure::Failure;
 use crate::jobs::{self, Held, clean_up, poll, process, sync};
-use crate::lifecycle::{GRACE, Stop};
+use crate::lifecycle::{self, GRACE, Stop};
 use crate::store::bell::Bell;
 use crate::store::due::Wanted;
 use crate::store::entity::{device, due_target, run, schedule};
@@ -196,7 +196,14 @@ pub async fn run(app: App, mut stop: Stop) {
     let look_again = LOOK_AGAIN.min(i64::from(app.config.polling.lease_seconds));
     while !stop.is_requested() {
         let now = app.clock.now();
-        let wait = match turn(&app, now, &mut running, &stop).await {
+        let turn = turn(&app, now, &mut running, &stop);
+        let mut asked_to_stop = stop.clone();
+        // A database that does not answer must not keep the process from stopping.
+        let turned = tokio::select! {
+            turned = turn => turned,
+            () = asked_to_stop.requested() => break,
+        };
+        let wait = match turned {
             Ok(next) => next.map_or(look_again, |next| (next - now).clamp(1, look_again)),
             Err(error) => {
                 let failure = Failure::of(&error);
@@ -223,9 +230,7 @@ pub async fn run(app: App, mut stop: Stop) {
         );
         running.tasks.shutdown().await;
     }
-    if let Err(error) = app.store.leave(&app.node).await {
-        tracing::warn!(%error, "leases could not be handed back; they end by themselves");
-    }
+    lifecycle::leave(&app).await;
 }
 
 /// Starts what is due; returns when to look again, if it is known.
