@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::targets::Target;
 use crate::secret::{self, SecretKey};
-use crate::store::{Kind, Store};
+use crate::store::{Kind, Location, Store};
 use crate::zone;
 
 /// The open data directory with its configuration.
@@ -42,11 +42,12 @@ impl App {
         clock: Clock,
         kind: Kind,
     ) -> anyhow::Result<Self> {
-        let store = Store::open(&data_dir, kind).await?;
+        let store = Store::open(Location::of(&data_dir, &config.database_url), kind).await?;
         let secrets = SecretKey::load(&data_dir)?;
         let zone = zone::lookup(&config.timezone.0)?;
         let node = format!(
-            "pid {} ({})",
+            "{} pid {} ({})",
+            machine(),
             std::process::id(),
             secret::hex(&secret::random::<3>())
         );
@@ -65,5 +66,25 @@ impl App {
     /// The date at the site as of which days are judged.
     pub fn today(&self) -> NaiveDate {
         zone::date_at(&self.zone, self.clock.as_of())
+    }
+}
+
+/// The name of this machine, as far as it can be had without asking the network.
+fn machine() -> String {
+    let told = std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .ok()
+        .or_else(|| std::env::var("HOSTNAME").ok())
+        .or_else(|| std::env::var("COMPUTERNAME").ok());
+    let name: String = told
+        .unwrap_or_default()
+        .trim()
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(64)
+        .collect();
+    if name.is_empty() {
+        "this machine".to_owned()
+    } else {
+        name
     }
 }

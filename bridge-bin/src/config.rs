@@ -11,6 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::failure::Failure;
+use crate::store::DatabaseUrl;
 
 /// The commented example, as `init` writes it.
 pub const EXAMPLE: &str = include_str!("../config.example.toml");
@@ -28,8 +29,8 @@ pub fn example_for(zone: &ZoneName) -> String {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Empty: `SQLite` in the data directory.
-    pub database_url: String,
+    /// `postgres://…`, or empty: `SQLite` in the data directory.
+    pub database_url: DatabaseUrl,
     /// Where `serve` listens.
     pub listen: Listen,
     /// IANA zone of the site: of days, shifts and devices without their own.
@@ -150,6 +151,8 @@ pub struct Polling {
     pub disable_while_reading: bool,
     /// Term of the lease on a terminal.
     pub lease_seconds: u32,
+    /// First wait after a terminal failed, in seconds; doubles up to a quarter of an hour.
+    pub retry_seconds: u32,
 }
 
 impl Default for Polling {
@@ -159,6 +162,7 @@ impl Default for Polling {
             concurrency: 8,
             disable_while_reading: false,
             lease_seconds: 30,
+            retry_seconds: 30,
         }
     }
 }
@@ -533,6 +537,12 @@ const VARIABLES: &[Variable] = &[
         "polling.lease_seconds",
         Kind::Integer,
     ),
+    var(
+        "ZK_BRIDGE_POLLING_RETRY_SECONDS",
+        &[],
+        "polling.retry_seconds",
+        Kind::Integer,
+    ),
     var("ZK_BRIDGE_SCHEDULE_POLL", &[], "schedule.poll", Kind::Text),
     var(
         "ZK_BRIDGE_SCHEDULE_POLL_MINUTES",
@@ -854,6 +864,7 @@ impl Config {
             ),
             ("polling.concurrency", self.polling.concurrency, 1, 1000),
             ("polling.lease_seconds", self.polling.lease_seconds, 2, 3600),
+            ("polling.retry_seconds", self.polling.retry_seconds, 1, 900),
             (
                 "crm.request_timeout_seconds",
                 self.crm.request_timeout_seconds,
@@ -887,14 +898,6 @@ impl Config {
                 )
                 .into());
             }
-        }
-        if !self.database_url.is_empty() {
-            return Err(Failure::new(
-                "config",
-                "database_url is set, but this version stores in SQLite inside the data directory only.",
-                "Leave database_url empty and choose the place with --data-dir.",
-            )
-            .into());
         }
         targets::check(&self.targets)?;
         self.mail.check()?;

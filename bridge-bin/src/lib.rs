@@ -12,6 +12,7 @@ pub mod convert;
 pub mod demo;
 pub mod devices;
 pub mod entries;
+mod failpoint;
 mod failure;
 pub mod http;
 pub mod jobs;

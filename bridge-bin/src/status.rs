@@ -4,8 +4,11 @@
 //! are complete until the start of the last assessment that left none over. A target is complete until the oldest
 //! entry that it does not have was queued. The firm is complete until the earliest of all these.
 
+pub mod service;
+
 use serde::{Serialize, Serializer};
 
+pub use self::service::Service;
 use crate::app::App;
 use crate::store::entity::alarm;
 
@@ -26,6 +29,8 @@ pub struct Status {
     pub targets: Vec<Target>,
     /// Alarms that are open, oldest first.
     pub alarms: Vec<Alarm>,
+    /// Who does the work (B50).
+    pub service: Service,
 }
 
 /// Until when something is complete.
@@ -135,6 +140,7 @@ impl Status {
             devices,
             targets,
             alarms: alarms.into_iter().map(Alarm::from).collect(),
+            service: Service::load(app, now).await?,
         })
     }
 }

@@ -16,6 +16,8 @@ mod poll;
 mod process;
 mod progress;
 mod report;
+mod runs;
+mod schedule;
 mod serve;
 mod status;
 mod sync;
@@ -57,6 +59,9 @@ enum Command {
     Demo(demo::Demo),
     Init(init::Init),
     Serve(serve::Serve),
+    #[command(subcommand)]
+    Schedule(schedule::Schedule),
+    Runs(runs::Runs),
     #[command(subcommand)]
     Device(device::Device),
     MockDevice(mock_device::MockDevice),
@@ -176,6 +181,8 @@ impl Command {
             Self::Demo(command) => command.run(context).await,
             Self::Init(command) => command.run(context).await,
             Self::Serve(command) => command.run(context).await,
+            Self::Schedule(command) => command.run(context).await,
+            Self::Runs(command) => command.run(context).await,
             Self::Device(command) => command.run(context).await,
             Self::MockDevice(command) => command.run(context).await,
             Self::MockCrm(command) => command.run(context).await,

@@ -6,12 +6,12 @@ use super::Exit;
 use super::context::Context;
 use super::output::{count, fields, table};
 use crate::app::App;
-use crate::status::{Device, Status, Target};
+use crate::status::{Device, Service, Status, Target};
 use crate::zone;
 
-/// Show until when the data is complete, who holds it back, and what is wrong
+/// Show until when the data is complete, who holds it back, what is wrong, and who does the work
 ///
-/// Ends with 3 while an alarm is open.
+/// What it says of running nodes they wrote down themselves, on whichever machine. Ends with 3 while an alarm is open.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -79,7 +79,51 @@ fn text(app: &App, status: &Status) -> String {
         lines.insert(0, format!("{alarms}:"));
         parts.push(lines.join("\n"));
     }
+    parts.push(service(&status.service, &at));
     parts.join("\n")
+}
+
+fn service(service: &Service, at: &impl Fn(i64) -> String) -> String {
+    let mut lines = Vec::new();
+    if !service.running {
+        lines.push("No node runs. Start one: zk-bridge serve".to_owned());
+    }
+    lines.extend(service.nodes.iter().map(|node| {
+        let pages = node.url.as_ref().map(|url| format!(", pages at {url}"));
+        format!(
+            "{}: {}{}, since {}, {} {}",
+            node.name,
+            node.role,
+            pages.unwrap_or_default(),
+            at(node.started),
+            if node.alive {
+                "last heard of"
+            } else {
+                "gone, last heard of"
+            },
+            at(node.seen)
+        )
+    }));
+    lines.extend(service.failing.iter().map(|terminal| {
+        format!(
+            "{}: {} in a row, next try {}",
+            terminal.device,
+            count(terminal.failures.unsigned_abs(), "failure"),
+            terminal
+                .next_try
+                .map_or_else(|| "at the next reading".to_owned(), at)
+        )
+    }));
+    lines.extend(service.held.iter().map(|held| {
+        format!(
+            "{} is held by {} since {}, for {} s more unless it goes on",
+            held.what,
+            held.holder,
+            at(held.since),
+            held.remaining_s
+        )
+    }));
+    lines.join("\n")
 }
 
 fn device_row(device: &Device, at: &impl Fn(i64) -> String) -> [String; 5] {

@@ -8,7 +8,7 @@ use chrono::{Days, NaiveDate};
 use sea_orm::ConnectionTrait;
 use serde::Serialize;
 
-use super::{sync, under_lease};
+use super::{PATIENCE, sync, under_lease};
 use crate::app::App;
 use crate::config::targets::{Kind, Target};
 use crate::convert;
@@ -20,7 +20,7 @@ use crate::store::entity::daily_record;
 use crate::store::leases::{self, Lease};
 use crate::store::outbox::Selection;
 use crate::store::queue::{self, Change, Scope};
-use crate::store::{Store, Told, targets};
+use crate::store::{Store, Told, due, targets};
 
 /// A punch told on date D belongs to a record of D − 3 to D + 3: shifts of at most 24 hours with tolerance and reach
 /// of at most 24 hours, and zones up to a day apart.
@@ -28,6 +28,9 @@ const REACH_DAYS: u64 = 3;
 
 /// Further days read around those, so that the records of the former come out as if everything had been read.
 const CONTEXT_DAYS: u64 = 6;
+
+/// The lease under which days are assessed.
+pub const LEASE: &str = "job:process";
 
 /// Employees assessed between two looks at the work list.
 const PORTION: u64 = 200;
@@ -79,6 +82,15 @@ pub struct Report {
 
 /// Assesses what is due, under the lease of the job.
 pub async fn run(app: &App, options: &Options) -> anyhow::Result<Report> {
+    run_within(app, options, PATIENCE).await
+}
+
+/// The same, waiting at most `patience` for another process that is at it.
+pub async fn run_within(
+    app: &App,
+    options: &Options,
+    patience: Duration,
+) -> anyhow::Result<Report> {
     let today = app.today();
     if let Some(from) = options.from {
         let to = options.to.unwrap_or(today);
@@ -94,51 +106,45 @@ pub async fn run(app: &App, options: &Options) -> anyhow::Result<Report> {
     if options.dry_run {
         return preview(app, options).await;
     }
-    under_lease(
-        app,
-        "job:process",
-        Duration::from_mins(1),
-        |lease| async move {
-            if let Some(from) = options.from {
-                app.store
-                    .touch_range(from, options.to.unwrap_or(today))
-                    .await?;
-            }
-            let began = app.clock.now();
-            app.store.extend_rows(today).await?;
-            let ready = sync::ready(app).await?;
-            let bounds = Bounds::of(app).await?;
-            let mut report = Report::default();
-            let mut after = String::new();
-            loop {
-                // Each employee once in a run: whoever fails is tried again in the next one.
-                let work = app
-                    .store
-                    .work_list(app.clock.as_of(), &after, PORTION)
-                    .await?;
-                let Some(last) = work.last() else {
-                    if report.failed == 0 {
-                        app.store.note_assessed(began).await?;
-                    }
-                    return Ok(report);
-                };
-                after.clone_from(&last.employee);
-                for item in &work {
-                    let done =
-                        process_employee(app, &ready, item, bounds, &lease, &mut report).await;
-                    if let Err(error) = done {
-                        // P6: nobody's days wait for somebody else's.
-                        report.failed += 1;
-                        tracing::error!(
-                            employee = item.employee,
-                            error = format!("{error:#}"),
-                            "days not assessed"
-                        );
-                    }
+    under_lease(app, LEASE, patience, |lease| async move {
+        if let Some(from) = options.from {
+            app.store
+                .touch_range(from, options.to.unwrap_or(today))
+                .await?;
+        }
+        let began = app.clock.now();
+        app.store.extend_rows(today).await?;
+        let ready = sync::ready(app).await?;
+        let bounds = Bounds::of(app).await?;
+        let mut report = Report::default();
+        let mut after = String::new();
+        loop {
+            // Each employee once in a run: whoever fails is tried again in the next one.
+            let work = app
+                .store
+                .work_list(app.clock.as_of(), &after, PORTION)
+                .await?;
+            let Some(last) = work.last() else {
+                if report.failed == 0 {
+                    app.store.note_assessed(began).await?;
+                }
+                return Ok(report);
+            };
+            after.clone_from(&last.employee);
+            for item in &work {
+                let done = process_employee(app, &ready, item, bounds, &lease, &mut report).await;
+                if let Err(error) = done {
+                    // P6: nobody's days wait for somebody else's.
+                    report.failed += 1;
+                    tracing::error!(
+                        employee = item.employee,
+                        error = format!("{error:#}"),
+                        "days not assessed"
+                    );
                 }
             }
-        },
-    )
+        }
+    })
     .await
 }
 
@@ -213,7 +219,11 @@ async fn process_employee(
         for target in ready {
             let dates = Some(&assessed.dates);
             let changes = changes(app, &tx, target, &assessed.employee, dates, &material).await?;
-            report.queued += queue::push(&tx, &target.id, changes, floor, now).await?;
+            let queued = queue::push(&tx, &target.id, changes, floor, now).await?;
+            if queued > 0 {
+                due::call_for_target(&tx, &target.id, now).await?;
+            }
+            report.queued += queued;
         }
         if !(difference.changed.is_empty() && difference.removed.is_empty()) {
             // Whatever other targets miss meanwhile is found when they are there again.

@@ -8,10 +8,11 @@ use crm_client::{Breaker, BreakerPolicy, Crm as _, Outcome, Permit, RateLimit, R
 use futures_util::future::join_all;
 use serde::Serialize;
 
-use super::under_lease;
+use super::{PATIENCE, under_lease};
 use crate::app::App;
 use crate::config::targets::{self, Target};
 use crate::convert;
+use crate::failpoint;
 use crate::failure::Failure;
 use crate::lifecycle::Stop;
 use crate::store::outbox::{self, Attempt, Selection, Stats};
@@ -22,6 +23,11 @@ pub const TARGET: &str = targets::CRM;
 
 /// Rows that are settled together at most: what a kill may send once more, under the same keys.
 const PORTION: u64 = 2_000;
+
+/// The lease under which a target is told.
+pub fn lease(target: &str) -> String {
+    format!("target:{target}")
+}
 
 /// What to deliver.
 #[derive(Debug, Clone, Default)]
@@ -254,15 +260,27 @@ pub async fn would_send_again(app: &App, options: &Options) -> anyhow::Result<u6
 
 /// Delivers the selected rows, batch by batch, to all targets at once: none waits for another (P6).
 pub async fn run(app: &App, options: &Options) -> anyhow::Result<Report> {
+    run_within(app, options, PATIENCE).await
+}
+
+/// The same, waiting at most `patience` for another process that is at it.
+pub async fn run_within(
+    app: &App,
+    options: &Options,
+    patience: Duration,
+) -> anyhow::Result<Report> {
     if !is_configured(app) && options.stop.is_some() && options.target.is_none() {
         // The scheduler's turn: without a CRM there is nothing to do and nothing wrong.
         return Ok(Report::default());
     }
     let targets = selected(app, options.target.as_deref())?;
     if let [target] = targets[..] {
-        return to_target(app, target, options).await;
+        return to_target(app, target, options, patience).await;
     }
-    let results = join_all(targets.iter().map(|target| to_target(app, target, options))).await;
+    let each = targets
+        .iter()
+        .map(|target| to_target(app, target, options, patience));
+    let results = join_all(each).await;
     let mut report = Report::default();
     let mut first_error = None;
     for (target, result) in targets.iter().zip(results) {
@@ -286,18 +304,20 @@ pub async fn run(app: &App, options: &Options) -> anyhow::Result<Report> {
     }
 }
 
-async fn to_target(app: &App, target: &Target, options: &Options) -> anyhow::Result<Report> {
+async fn to_target(
+    app: &App,
+    target: &Target,
+    options: &Options,
+    patience: Duration,
+) -> anyhow::Result<Report> {
     refuse_other_kind(app, target).await?;
     let crm = convert::target(target)?;
     if options.dry_run {
         return plan(app, target, options).await;
     }
-    under_lease(
-        app,
-        &format!("target:{}", target.id),
-        Duration::from_mins(1),
-        |_| deliver(app, target, &crm, options),
-    )
+    under_lease(app, &lease(&target.id), patience, |_| {
+        deliver(app, target, &crm, options)
+    })
     .await
 }
 
@@ -402,9 +422,10 @@ async fn deliver(
                 }),
             }
         }
-        let result = crm.push(&entries).await;
-        breaker.note(&result, system_time(app));
-        let outcomes = match result {
+        let answer = crm.push(&entries).await;
+        failpoint::pass("sent");
+        breaker.note(&answer, system_time(app));
+        let outcomes = match answer {
             Ok(outcomes) => outcomes,
             Err(error) => {
                 // Concerns the whole target and needs a human: no attempt is counted.

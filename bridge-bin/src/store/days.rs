@@ -17,7 +17,7 @@ use super::entity::{
 };
 use super::leases::{self, Lease};
 use super::people::{self, Identities};
-use super::{Store, Told};
+use super::{Store, Told, schedule};
 use crate::failure::Failure;
 
 /// Days of one employee that want assessing.
@@ -498,6 +498,7 @@ impl Store {
         };
         let row = row.insert(&tx).await?;
         people::named_by_hand(&tx, &new.employee, new.date).await?;
+        schedule::wake(&tx, schedule::PROCESS, now).await?;
         tx.commit().await?;
         Ok(row.id)
     }

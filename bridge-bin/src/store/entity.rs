@@ -252,6 +252,7 @@ entity!(lease, "lease", {
     holder: String,
     token: i64,
     expires_at: i64,
+    since: i64,
 });
 
 entity!(schedule, "schedule", {
@@ -260,6 +261,29 @@ entity!(schedule, "schedule", {
     zone: String,
     enabled: bool,
     next_due: i64,
+    configured: String,
+    wakes: i64,
+});
+
+entity!(due_device, "due_device", {
+    #[sea_orm(primary_key, auto_increment = false)] device_id: i64,
+    due_at: Option<i64>,
+    failures: i32,
+});
+
+entity!(due_target, "due_target", {
+    #[sea_orm(primary_key, auto_increment = false)] target: String,
+    due_at: Option<i64>,
+    wakes: i64,
+});
+
+entity!(node, "node", {
+    #[sea_orm(primary_key, auto_increment = false)] name: String,
+    role: String,
+    url: Option<String>,
+    pid: i64,
+    started_at: i64,
+    seen_at: i64,
 });
 
 entity!(run, "run", {

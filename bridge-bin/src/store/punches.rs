@@ -15,7 +15,7 @@ use sea_orm::{
 use super::entity::{cursor, device, device_user, punch};
 use super::leases::{self, Lease};
 use super::people::{self, Identities};
-use super::{Store, Told, retention};
+use super::{Store, Told, due, retention, schedule};
 
 /// A punch as a source told it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,6 +118,7 @@ impl Store {
         now_ms: i64,
     ) -> Result<Taken, IntakeError> {
         let tx = self.begin().await?;
+        due::hold(&tx, intake.device.id).await?;
         if !leases::holds(&tx, intake.lease, now_ms).await? {
             return Err(IntakeError::LeaseLost);
         }
@@ -158,6 +159,7 @@ impl Store {
             replace_users(&tx, device_id, users).await?;
         }
         let identities = Identities::of_device(&tx, intake.device).await?;
+        let is_news = !touched.is_empty();
         let days = touched
             .into_iter()
             .filter_map(|(user, date)| Some((identities.employee(&user)?, date)));
@@ -210,6 +212,12 @@ impl Store {
         }
         .update(&tx)
         .await?;
+        if intake.done {
+            due::done(&tx, device_id).await?;
+        }
+        if is_news {
+            schedule::wake(&tx, schedule::PROCESS, now).await?;
+        }
         tx.commit().await?;
         Ok(taken)
     }

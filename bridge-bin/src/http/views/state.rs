@@ -192,11 +192,16 @@ fn took(seconds: i64) -> String {
 
 fn has_failures(job: &str, report: &Value) -> bool {
     let report = if job == "poll" {
-        &report["poll"]
+        poll_of(report)
     } else {
         report
     };
     number(report, "failed") + number(report, "partial") > 0
+}
+
+/// Older versions told of reading and assessing together.
+fn poll_of(report: &Value) -> &Value {
+    report.get("poll").unwrap_or(report)
 }
 
 fn number(report: &Value, field: &str) -> u64 {
@@ -209,7 +214,7 @@ fn summary(job: &str, report: &Value) -> String {
         (_, Value::Null) => String::new(),
         (_, Value::String(error)) => error.clone(),
         ("poll", report) => {
-            let poll = &report["poll"];
+            let poll = poll_of(report);
             let devices = poll["devices"]
                 .as_array()
                 .map(Vec::as_slice)

@@ -5,6 +5,7 @@
 
 mod m0001_first;
 mod m0002_delivery;
+mod m0003_nodes;
 
 use sea_orm_migration::prelude::*;
 
@@ -18,6 +19,7 @@ impl MigratorTrait for Migrator {
         vec![
             Box::new(m0001_first::First),
             Box::new(m0002_delivery::Delivery),
+            Box::new(m0003_nodes::Nodes),
         ]
     }
 }
