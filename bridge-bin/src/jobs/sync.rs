@@ -399,6 +399,7 @@ async fn deliver(
             .store
             .due(id, &options.selection, now, after, size)
             .await?;
+        pace.give_back(size.saturating_sub(rows.len() as u64));
         let Some(last) = rows.last() else { break };
         after = last.id;
         left -= rows.len() as u64;
@@ -528,6 +529,13 @@ impl Pace {
         Self {
             portion,
             limit: limit.map(|rate| RateLimit::new(rate, Duration::from_secs(1), system_time(app))),
+        }
+    }
+
+    /// So many rows were allowed and not there.
+    fn give_back(&mut self, rows: u64) {
+        if let Some(limit) = &mut self.limit {
+            limit.give_back(usize::try_from(rows).unwrap_or(0));
         }
     }
 
