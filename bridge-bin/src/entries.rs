@@ -29,8 +29,25 @@ pub struct Material {
     pub records: Vec<daily_record::Model>,
     /// The punches with their work dates; only made where a target wants punches.
     pub punches: Vec<(NaiveDate, PunchEntry)>,
+    /// The punches that lie beyond what counts.
+    pub outlying: Vec<Outlying>,
     /// Where terminals are.
     pub addresses: Addresses,
+}
+
+/// A punch beyond what counts for its day.
+#[derive(Debug)]
+pub struct Outlying {
+    /// The id under which the rules know it.
+    pub id: String,
+    /// The work date it was kept with.
+    pub date: NaiveDate,
+    /// When it was, RFC 3339 in the site's zone.
+    pub at: String,
+    /// The terminal's name; none for what a human added.
+    pub device: Option<String>,
+    /// `in_too_early` or `out_too_late`.
+    pub reason: &'static str,
 }
 
 /// Everything a target is to know of this material. People who only stand in for unmapped users are told to nobody.
@@ -272,6 +289,31 @@ pub fn punches(app: &App, outcome: &Outcome, dossier: &Dossier) -> Vec<(NaiveDat
         told.push((date, entry));
     }
     told
+}
+
+/// The punches that lie beyond what counts.
+pub fn outlying(app: &App, outcome: &Outcome, dossier: &Dossier) -> Vec<Outlying> {
+    let beyond = outcome.punches.iter().filter_map(|found| {
+        let Disposition::Outlier { reason, .. } = found.disposition else {
+            return None;
+        };
+        let row = dossier
+            .punches
+            .iter()
+            .find(|row| convert::punch_id(row.id) == found.id.as_str());
+        let device = row.and_then(|row| {
+            let mut devices = dossier.devices.iter();
+            devices.find(|device| device.id == row.device_id)
+        });
+        Some(Outlying {
+            id: found.id.to_string(),
+            date: found.date?,
+            at: zone::rfc3339(&app.zone, found.instant()?.unix()),
+            device: device.map(|device| device.name.clone()),
+            reason: reason.as_str(),
+        })
+    });
+    beyond.collect()
 }
 
 /// The key of a punch (P1) in one text. The terminal is our own row for it: serial numbers are learnt late, change

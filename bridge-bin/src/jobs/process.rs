@@ -253,37 +253,63 @@ fn notices(
     changed: &[daily_record::Model],
     today: NaiveDate,
 ) -> anyhow::Result<Vec<NewNotice>> {
-    let since = before(today, 2).to_string();
-    let name = material
-        .person
-        .as_ref()
-        .and_then(|person| person.name.clone());
+    let since = before(today, 2);
+    let Some(person) = &material.person else {
+        return Ok(Vec::new());
+    };
+    let who = person.name.as_ref().map_or_else(
+        || person.id.clone(),
+        |name| format!("{name} ({})", person.id),
+    );
+    let notice = |name, date: String, device: Option<&str>, at: &str, reason: &str| NewNotice {
+        name,
+        employee: person.id.clone(),
+        detail: format!(
+            "{who}, {} at {at} ({}), work date {date}: {}",
+            device.unwrap_or("by hand"),
+            app.config.timezone.0,
+            reason.replace('_', " ")
+        ),
+        date,
+    };
     let mut notices = Vec::new();
+    let mut told = BTreeSet::new();
+    for punch in material.outlying.iter().filter(|punch| punch.date >= since) {
+        let date = punch.date.to_string();
+        told.insert((date.clone(), punch.reason));
+        let device = punch.device.as_deref();
+        notices.push(notice(
+            punch.id.clone(),
+            date,
+            device,
+            &punch.at,
+            punch.reason,
+        ));
+    }
+    // Others are about a punch that counts: the first in or the last out.
+    let since = since.to_string();
     for row in changed.iter().filter(|row| row.date >= since) {
         let view = convert::RecordView::of(row)?;
         for reason in &view.outliers {
-            let who = name.as_ref().map_or_else(
-                || row.employee.clone(),
-                |name| format!("{name} ({})", row.employee),
-            );
             let side = if reason.starts_with("out") {
                 &view.clock_out
             } else {
                 &view.clock_in
             };
-            notices.push(NewNotice {
-                name: format!("{}:{reason}", row.record_id),
-                employee: row.employee.clone(),
-                date: row.date.clone(),
-                detail: format!(
-                    "{who}, {} at {} ({}), work date {}: {}",
-                    row.device.as_deref().unwrap_or("no terminal"),
-                    side.as_deref().unwrap_or("an unknown time"),
-                    app.config.timezone.0,
-                    row.date,
-                    reason.replace('_', " ")
-                ),
-            });
+            let Some(at) = side
+                .as_deref()
+                .filter(|_| !told.contains(&(row.date.clone(), reason.as_str())))
+            else {
+                continue;
+            };
+            let name = format!("{}:{reason}", row.record_id);
+            notices.push(notice(
+                name,
+                row.date.clone(),
+                row.device.as_deref(),
+                at,
+                reason,
+            ));
         }
     }
     Ok(notices)
@@ -384,6 +410,11 @@ async fn assess_employee(
                 done,
             },
             Material {
+                outlying: if app.config.mail.outliers {
+                    entries::outlying(app, &outcome, &dossier)
+                } else {
+                    Vec::new()
+                },
                 addresses: entries::addresses(&dossier.devices),
                 person: dossier.employee,
                 records,
@@ -555,6 +586,7 @@ async fn untold(app: &App, target: &Target, employee: &str) -> anyhow::Result<Ve
             person: app.store.employee(employee).await?,
             records: app.store.records_of(employee).await?,
             punches: Vec::new(),
+            outlying: Vec::new(),
             addresses: entries::addresses(&app.store.devices().await?),
         };
         return changes(app, db, target, employee, None, &material).await;
