@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use sea_orm::DbErr;
+
 /// A failure a user can do something about: what happened, and what to do next.
 ///
 /// Travels inside [`anyhow::Error`]; the edge (CLI, REST) looks for it with [`Failure::of`].
@@ -25,12 +27,21 @@ impl Failure {
         }
     }
 
+    /// The kind of whatever the database is to blame for.
+    pub const DATABASE: &'static str = "database";
+
     /// The failure inside `error`, or one made of its text for errors nobody foresaw.
     pub fn of(error: &anyhow::Error) -> Self {
         error
             .chain()
             .find_map(|cause| cause.downcast_ref::<Self>())
             .cloned()
+            .or_else(|| {
+                let database = error
+                    .chain()
+                    .find_map(|cause| cause.downcast_ref::<DbErr>());
+                database.map(crate::store::failure)
+            })
             .unwrap_or_else(|| {
                 Self::new(
                     "internal",

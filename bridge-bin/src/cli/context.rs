@@ -10,7 +10,7 @@ use crate::Failure;
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::{Config, Sources};
-use crate::store::{Kind, Store};
+use crate::store::{Kind, Location, Store};
 
 /// Apart from a command's own options.
 const GLOBAL: &str = "Global options";
@@ -91,6 +91,14 @@ impl Context {
     }
 
     fn load_config_from(&self, file: Option<PathBuf>) -> anyhow::Result<Config> {
+        let (config, warnings) = self.read_config(file)?;
+        for warning in warnings {
+            note(format_args!("warning: {warning}"));
+        }
+        Ok(config)
+    }
+
+    fn read_config(&self, file: Option<PathBuf>) -> anyhow::Result<(Config, Vec<String>)> {
         // Names that are no text cannot be ours.
         let environment: BTreeMap<String, String> = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
@@ -101,11 +109,13 @@ impl Context {
             seed_env: self.globals.seed_env,
             environment,
         };
-        let (config, warnings) = Config::load(&sources)?;
-        for warning in warnings {
-            note(format_args!("warning: {warning}"));
-        }
-        Ok(config)
+        Config::load(&sources)
+    }
+
+    /// Where the database lies.
+    pub(super) fn location(&self) -> anyhow::Result<Location> {
+        let (config, _) = self.read_config(self.globals.config.clone())?;
+        Ok(Location::of(&self.data_dir()?, &config.database_url))
     }
 
     /// The open data directory of a bridge.
@@ -115,7 +125,7 @@ impl Context {
 
     /// The open data directory, for commands that only look: those of the demonstration may be looked at as well.
     pub(super) async fn app_to_look_at(&self) -> anyhow::Result<App> {
-        let found = match Store::open_existing(&self.data_dir()?).await {
+        let found = match Store::open_existing(self.location()?).await {
             Some(store) => store.meta("kind").await.ok().flatten(),
             None => None,
         };

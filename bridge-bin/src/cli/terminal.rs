@@ -216,10 +216,10 @@ fn interrupted() -> anyhow::Error {
 
 /// P9: an ad hoc command takes no lease, so the bridge may be reading the same terminal. Nothing here may fail.
 async fn warn_if_stored(context: &Context, address: &str) {
-    let Ok(data_dir) = context.data_dir() else {
+    let Ok(location) = context.location() else {
         return;
     };
-    let Some(store) = Store::open_existing(&data_dir).await else {
+    let Some(store) = Store::open_existing(location).await else {
         return;
     };
     let Ok(stored) = store.devices().await else {

@@ -3,12 +3,15 @@
 //! Tokens only grow. What a holder writes counts only where its token still holds, so that a node which slept past
 //! its lease cannot overwrite what its successor did.
 
-use sea_orm::ActiveValue::Set;
-use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
+use sea_orm::sea_query::{Expr, ExprTrait, OnConflict, Query};
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect,
+};
 
-use super::Store;
 use super::entity::lease;
+use super::{Store, shared_now};
+use crate::failpoint;
 
 /// A lease that was granted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +31,8 @@ pub enum Claim {
     Busy {
         /// The node and command that holds it.
         holder: String,
+        /// For so many milliseconds.
+        held_ms: i64,
         /// Milliseconds until it lapses, unless renewed.
         remaining_ms: i64,
     },
@@ -39,7 +44,7 @@ pub fn terminal(device_id: i64) -> String {
 }
 
 impl Store {
-    /// Claims `name` for `term_ms`.
+    /// Claims `name` for `term_ms`, by the database's clock where it has one (P9), else by `now_ms`.
     pub async fn claim(
         &self,
         name: &str,
@@ -47,62 +52,66 @@ impl Store {
         term_ms: i64,
         now_ms: i64,
     ) -> Result<Claim, DbErr> {
-        let tx = self.begin().await?;
-        let found = lease::Entity::find_by_id(name).one(&tx).await?;
-        let token = match found {
-            Some(row) if row.expires_at > now_ms => {
-                return Ok(Claim::Busy {
-                    holder: row.holder,
-                    remaining_ms: row.expires_at - now_ms,
-                });
-            }
-            Some(row) => {
-                let changed = lease::ActiveModel {
-                    name: Set(row.name),
-                    holder: Set(holder.to_owned()),
-                    token: Set(row.token + 1),
-                    expires_at: Set(now_ms + term_ms),
-                };
-                lease::Entity::update(changed).exec(&tx).await?;
-                row.token + 1
-            }
-            None => {
-                let row = lease::ActiveModel {
-                    name: Set(name.to_owned()),
-                    holder: Set(holder.to_owned()),
-                    token: Set(1),
-                    expires_at: Set(now_ms + term_ms),
-                };
-                lease::Entity::insert(row)
-                    .exec_without_returning(&tx)
-                    .await?;
-                1
-            }
+        let tx = self.begin_beside().await?;
+        let claim = grant(&tx, name, holder, term_ms, now_ms).await?;
+        if matches!(claim, Claim::Granted(_)) {
+            tx.commit().await?;
+        }
+        Ok(claim)
+    }
+
+    /// All leases that somebody holds at this moment, by name, each with the milliseconds until it lapses.
+    pub async fn held_leases(&self, now_ms: i64) -> Result<Vec<(lease::Model, i64)>, DbErr> {
+        let db = self.reader();
+        let remaining = Expr::col(lease::Column::ExpiresAt).sub(shared_now(db, now_ms));
+        let rows: Vec<(String, String, i64, i64, i64, i64)> = lease::Entity::find()
+            .select_only()
+            .columns([
+                lease::Column::Name,
+                lease::Column::Holder,
+                lease::Column::Token,
+                lease::Column::ExpiresAt,
+                lease::Column::Since,
+            ])
+            .expr_as(remaining, "remaining")
+            .filter(unexpired(db, now_ms))
+            .order_by_asc(lease::Column::Name)
+            .into_tuple()
+            .all(db)
+            .await?;
+        let row = |(name, holder, token, expires_at, since, remaining)| {
+            let row = lease::Model {
+                name,
+                holder,
+                token,
+                expires_at,
+                since,
+            };
+            (row, remaining)
         };
-        tx.commit().await?;
-        Ok(Claim::Granted(Lease {
-            name: name.to_owned(),
-            token,
-        }))
+        Ok(rows.into_iter().map(row).collect())
     }
 
     /// Renews a lease; `false` if it lapsed or is somebody else's by now.
     pub async fn renew(&self, lease: &Lease, term_ms: i64, now_ms: i64) -> Result<bool, DbErr> {
-        let tx = self.begin().await?;
+        let tx = self.begin_beside().await?;
+        let until = shared_now(&tx, now_ms).add(term_ms);
         let renewed = lease::Entity::update_many()
-            .col_expr(lease::Column::ExpiresAt, Expr::value(now_ms + term_ms))
-            .filter(held(lease, now_ms))
+            .col_expr(lease::Column::ExpiresAt, until)
+            .filter(held(&tx, lease, now_ms))
             .exec(&tx)
             .await?;
+        failpoint::pass("renew.before");
         tx.commit().await?;
+        failpoint::pass("renew.after");
         Ok(renewed.rows_affected == 1)
     }
 
     /// Gives a lease back. The row stays, so that its token goes on growing.
     pub async fn release(&self, lease: &Lease) -> Result<(), DbErr> {
-        let tx = self.begin().await?;
+        let tx = self.begin_beside().await?;
         lease::Entity::update_many()
-            .col_expr(lease::Column::ExpiresAt, Expr::value(0))
+            .col_expr(lease::Column::ExpiresAt, Expr::value(0_i64))
             .filter(lease::Column::Name.eq(&lease.name))
             .filter(lease::Column::Token.eq(lease.token))
             .exec(&tx)
@@ -111,18 +120,90 @@ impl Store {
     }
 }
 
-/// Whether `lease` still holds, to be asked inside the transaction that depends on it.
+/// Claims `name` inside a transaction.
+pub(super) async fn grant(
+    tx: &impl ConnectionTrait,
+    name: &str,
+    holder: &str,
+    term_ms: i64,
+    now_ms: i64,
+) -> Result<Claim, DbErr> {
+    let now = || shared_now(tx, now_ms);
+    // One statement, so that of two nodes one is granted it and the other one finds it taken.
+    let insert = Query::insert()
+        .into_table(lease::Entity)
+        .columns([
+            lease::Column::Name,
+            lease::Column::Holder,
+            lease::Column::Token,
+            lease::Column::ExpiresAt,
+            lease::Column::Since,
+        ])
+        .values([
+            name.into(),
+            holder.into(),
+            1_i64.into(),
+            now().add(term_ms),
+            now(),
+        ])
+        .map_err(|error| DbErr::Custom(error.to_string()))?
+        .on_conflict(
+            OnConflict::column(lease::Column::Name)
+                .update_columns([
+                    lease::Column::Holder,
+                    lease::Column::ExpiresAt,
+                    lease::Column::Since,
+                ])
+                .value(
+                    lease::Column::Token,
+                    Expr::col((lease::Entity, lease::Column::Token)).add(1),
+                )
+                .action_and_where(Expr::col((lease::Entity, lease::Column::ExpiresAt)).lte(now()))
+                .to_owned(),
+        )
+        .returning_col(lease::Column::Token)
+        .to_owned();
+    if let Some(row) = tx.query_one(&insert).await? {
+        return Ok(Claim::Granted(Lease {
+            name: name.to_owned(),
+            token: row.try_get("", "token")?,
+        }));
+    }
+    let busy: Option<(String, i64, i64)> = lease::Entity::find_by_id(name)
+        .select_only()
+        .column(lease::Column::Holder)
+        .expr_as(now().sub(Expr::col(lease::Column::Since)), "held")
+        .expr_as(Expr::col(lease::Column::ExpiresAt).sub(now()), "remaining")
+        .into_tuple()
+        .one(tx)
+        .await?;
+    let (holder, held_ms, remaining_ms) = busy.unwrap_or_default();
+    Ok(Claim::Busy {
+        holder,
+        held_ms,
+        remaining_ms,
+    })
+}
+
+/// Whether `lease` still holds, to be asked inside the transaction that depends on it: until that ends, nobody else
+/// is granted it.
 pub async fn holds(db: &impl ConnectionTrait, lease: &Lease, now_ms: i64) -> Result<bool, DbErr> {
     Ok(lease::Entity::find()
-        .filter(held(lease, now_ms))
+        .filter(held(db, lease, now_ms))
+        .lock_shared()
         .one(db)
         .await?
         .is_some())
 }
 
-fn held(lease: &Lease, now_ms: i64) -> sea_orm::Condition {
-    sea_orm::Condition::all()
+fn held(db: &impl ConnectionTrait, lease: &Lease, now_ms: i64) -> Condition {
+    Condition::all()
         .add(lease::Column::Name.eq(&lease.name))
         .add(lease::Column::Token.eq(lease.token))
-        .add(lease::Column::ExpiresAt.gt(now_ms))
+        .add(Expr::col(lease::Column::ExpiresAt).gt(shared_now(db, now_ms)))
+}
+
+/// That a lease has not lapsed, as a condition on its row.
+pub(super) fn unexpired(db: &impl ConnectionTrait, now_ms: i64) -> Expr {
+    Expr::col((lease::Entity, lease::Column::ExpiresAt)).gt(shared_now(db, now_ms))
 }

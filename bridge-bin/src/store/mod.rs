@@ -1,34 +1,49 @@
 //! Everything that outlives the process: one module, `SeaORM` entities and migrations, and the queries.
 //!
-//! Stations meet only here (design 1). Writes go through one connection and begin immediately, because under WAL a
-//! transaction that reads first and writes later fails at once when another writer came between; reads have a pool
-//! of their own.
+//! Stations meet only here (design 1). On `SQLite` writes go through one connection and begin immediately, because
+//! under WAL a transaction that reads first and writes later fails at once when another writer came between; reads
+//! have a pool of their own. How the same holds for many nodes on `PostgreSQL` is said in `postgres`.
 
 pub mod accounts;
+pub mod alarms;
+pub mod bell;
 pub mod dashboard;
 pub mod days;
 pub mod devices;
+pub mod due;
 pub mod entity;
 pub mod leases;
+mod location;
 pub mod migration;
+pub mod nodes;
 pub mod outbox;
 pub mod people;
+mod postgres;
 pub mod punches;
+pub mod queue;
+pub mod retention;
 pub mod schedule;
+mod sqlite;
+pub mod status;
+pub mod targets;
 pub mod told;
+mod transaction;
+mod trouble;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sea_orm::ActiveValue::Set;
-use sea_orm::sea_query::OnConflict;
+use sea_orm::sea_query::{Expr, OnConflict, SimpleExpr};
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbErr,
-    EntityTrait, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, EntityTrait, IsolationLevel,
+    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
-use sea_orm_migration::MigratorTrait;
 
+pub use location::{DatabaseUrl, Location};
 pub use told::Told;
+pub use transaction::Transaction;
 
 use crate::failure::Failure;
 use entity::meta;
@@ -36,7 +51,11 @@ use entity::meta;
 /// The name of the database inside a data directory.
 pub const FILE: &str = "zk-bridge.db";
 
+/// How long anybody waits for a connection or for another writer.
 const BUSY: Duration = Duration::from_secs(20);
+
+/// Begins the error of a write after `store move`; `failure::of` knows it.
+const MOVED: &str = "the data was moved to ";
 
 /// What a data directory was made for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,83 +75,72 @@ impl Kind {
     }
 }
 
-/// The database of one data directory.
+/// An open database.
 #[derive(Debug, Clone)]
 pub struct Store {
     read: DatabaseConnection,
     write: DatabaseConnection,
+    location: Arc<Location>,
 }
 
 impl Store {
-    /// Opens the database in `data_dir`, makes both if they are missing, and brings the schema up to date.
+    /// Opens a database, makes what is missing, and brings the schema up to date. For `SQLite` the data directory
+    /// says where.
     ///
-    /// A database that is not ours, or was made for the other `kind`, is refused untouched.
-    pub async fn open(data_dir: &Path, kind: Kind) -> anyhow::Result<Self> {
-        prepare_directory(data_dir)?;
-        let path = data_dir.join(FILE);
-        let fresh = std::fs::metadata(&path).map_or(true, |data| data.len() == 0);
-        let unusable = |error: &DbErr| {
-            Failure::new(
-                "database",
-                format!("The database {} cannot be used: {error}.", path.display()),
-                "Check that it is a file of zk-bridge and that you may write it, or choose another --data-dir.",
-            )
-        };
-        if !fresh {
-            // Looked at by a connection that cannot write: turning WAL on would change the file already.
-            let look = connect(&path, 1, true)
-                .await
-                .map_err(|error| unusable(&error))?;
-            let ours = refuse_foreign(&look, &path).await;
-            look.close().await?;
-            ours?;
-        }
-        let write = connect(&path, 1, false)
-            .await
-            .map_err(|error| unusable(&error))?;
-        // Two processes may meet at the first start; whoever comes second finds the work done.
-        let mut tries = 0;
-        while let Err(error) = migration::Migrator::up(&write, None).await {
-            tries += 1;
-            if tries == 5 {
-                return Err(unusable(&error).into());
-            }
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-        // Migrating an up-to-date schema writes nothing, so a store that cannot be written would be noticed too late.
-        write
-            .execute_unprepared("BEGIN IMMEDIATE; UPDATE meta SET value = value; COMMIT")
-            .await
-            .map_err(|error| unusable(&error))?;
-        let read = connect(&path, 4, true)
-            .await
-            .map_err(|error| unusable(&error))?;
-        let store = Self { read, write };
-        store.claim_kind(kind, data_dir).await?;
+    /// A database that is not ours, or was made for the other `kind`, or was moved elsewhere, is refused untouched.
+    pub async fn open(location: impl Into<Location>, kind: Kind) -> anyhow::Result<Self> {
+        let store = Self::open_any(location.into()).await?;
+        refuse_moved(&store.read).await?;
+        store.claim_kind(kind).await?;
         Ok(store)
     }
 
-    /// Opens the database of `data_dir` only if there is one and it is ours; never makes or changes anything.
-    pub async fn open_existing(data_dir: &Path) -> Option<Self> {
-        let path = data_dir.join(FILE);
-        if !path.is_file() {
-            return None;
-        }
-        let read = connect(&path, 1, true).await.ok()?;
-        refuse_foreign(&read, &path).await.ok()?;
-        Some(Self {
-            write: read.clone(),
+    /// Opens a database up to date, whatever it holds.
+    async fn open_any(location: Location) -> anyhow::Result<Self> {
+        let (write, read) = match &location {
+            Location::Sqlite(data_dir) => sqlite::open(data_dir).await?,
+            Location::Postgres(url) => postgres::open(url).await?,
+        };
+        Ok(Self {
             read,
+            write,
+            location: Arc::new(location),
         })
     }
 
-    async fn claim_kind(&self, kind: Kind, data_dir: &Path) -> anyhow::Result<()> {
+    /// Opens a database only if there is one and it is ours; never makes or changes anything.
+    pub async fn open_existing(location: impl Into<Location>) -> Option<Self> {
+        let location = location.into();
+        let read = match &location {
+            Location::Sqlite(data_dir) => sqlite::open_existing(data_dir).await?,
+            Location::Postgres(url) => postgres::open_existing(url).await?,
+        };
+        Some(Self {
+            write: read.clone(),
+            read,
+            location: Arc::new(location),
+        })
+    }
+
+    /// Where it lies.
+    pub fn location(&self) -> &Location {
+        &self.location
+    }
+
+    async fn claim_kind(&self, kind: Kind) -> anyhow::Result<()> {
         match self.meta("kind").await? {
             None => Ok(self.set_meta("kind", kind.name()).await?),
             Some(found) if found == kind.name() => Ok(()),
             Some(found) => Err(Failure::new(
                 "data_dir",
-                format!("The data directory {} was made by {found}.", data_dir.display()),
+                match &*self.location {
+                    Location::Sqlite(data_dir) => {
+                        format!("The data directory {} was made by {found}.", data_dir.display())
+                    }
+                    location @ Location::Postgres(_) => {
+                        format!("The database {location} was made by {found}.")
+                    }
+                },
                 match kind {
                     Kind::Demo => "Choose an empty directory with --data-dir: the demonstration never touches real data.",
                     Kind::Bridge => "Choose another directory with --data-dir, or run `zk-bridge demo` on this one.",
@@ -147,14 +155,49 @@ impl Store {
         &self.read
     }
 
-    /// Begins a transaction that holds the right to write from its first moment.
-    pub async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
+    /// Tells every statement as it is executed: for finding what is slow, and for tests.
+    pub fn on_statement(&mut self, tell: impl Fn(&Statement) + Clone + Send + Sync + 'static) {
+        let also = tell.clone();
+        self.read
+            .set_metric_callback(move |info| tell(info.statement));
+        self.write
+            .set_metric_callback(move |info| also(info.statement));
+    }
+
+    /// The connection that writes, for tests that make it fail.
+    #[cfg(feature = "failpoints")]
+    pub const fn writer(&self) -> &DatabaseConnection {
+        &self.write
+    }
+
+    /// Begins a transaction that holds the right to write from its first moment, alone among all nodes.
+    pub async fn begin(&self) -> Result<Transaction, DbErr> {
+        let tx = self.begin_beside().await?;
+        alone(&tx).await?;
+        Ok(tx)
+    }
+
+    /// Begins a transaction that writes beside others, where the database can: for what guards itself by row locks
+    /// and unique keys.
+    pub async fn begin_beside(&self) -> Result<Transaction, DbErr> {
+        let tx = self.begin_raw().await?;
+        if tx.get_database_backend() == DbBackend::Postgres {
+            postgres::enter(&tx).await?;
+        }
+        refuse_moved(&tx).await?;
+        Ok(tx)
+    }
+
+    async fn begin_raw(&self) -> Result<Transaction, DbErr> {
+        let postgres = self.write.get_database_backend() == DbBackend::Postgres;
         self.write
             .begin_with_options(TransactionOptions {
-                sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+                isolation_level: postgres.then_some(IsolationLevel::ReadCommitted),
+                sqlite_transaction_mode: (!postgres).then_some(SqliteTransactionMode::Immediate),
                 ..TransactionOptions::default()
             })
             .await
+            .map(Transaction::new)
     }
 
     /// A remembered value.
@@ -172,8 +215,55 @@ impl Store {
 
     /// Whether the database answers.
     pub async fn ready(&self) -> bool {
-        self.meta("kind").await.is_ok()
+        self.meta("kind").await.is_ok() && refuse_moved(&self.read).await.is_ok()
     }
+}
+
+/// From here to its end the transaction writes alone among all nodes. On `SQLite` it does so anyway.
+async fn alone(tx: &impl ConnectionTrait) -> Result<(), DbErr> {
+    match tx.get_database_backend() {
+        DbBackend::Postgres => postgres::alone(tx).await,
+        _ => Ok(()),
+    }
+}
+
+/// The present in Unix milliseconds by the clock that all nodes share: the database's, or on `SQLite` the machine's,
+/// which is `now_ms`.
+fn shared_now(db: &impl ConnectionTrait, now_ms: i64) -> SimpleExpr {
+    match db.get_database_backend() {
+        DbBackend::Postgres => {
+            Expr::cust("CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)")
+        }
+        _ => Expr::value(now_ms),
+    }
+}
+
+/// What was moved away is never written again, not even by a node that was running meanwhile.
+async fn refuse_moved(db: &impl ConnectionTrait) -> Result<(), DbErr> {
+    match meta::Entity::find_by_id("moved_to").one(db).await? {
+        Some(row) => Err(DbErr::Custom(format!("{MOVED}{}", row.value))),
+        None => Ok(()),
+    }
+}
+
+/// What a failure of the database means, and what to do.
+pub(crate) fn failure(error: &DbErr) -> Failure {
+    if let DbErr::Custom(text) = error
+        && text.starts_with(MOVED)
+    {
+        return Failure::new(
+            "moved",
+            format!("Nothing was written: {text}."),
+            "Set database_url in zk-bridge.toml (or ZK_BRIDGE_DATABASE_URL) to the new place and start again.",
+        );
+    }
+    trouble::failure(error).unwrap_or_else(|| {
+        Failure::new(
+            Failure::DATABASE,
+            format!("The database failed: {error}."),
+            "Nothing is half done. Try again; if it repeats, check that the database runs, has room and may be written.",
+        )
+    })
 }
 
 /// Remembers a value inside a transaction.
@@ -212,48 +302,22 @@ pub fn prepare_directory(data_dir: &Path) -> anyhow::Result<()> {
     })
 }
 
-async fn connect(
-    path: &Path,
-    connections: u32,
-    read_only: bool,
-) -> Result<DatabaseConnection, DbErr> {
-    let mut options = ConnectOptions::new("sqlite::memory:");
-    let path = path.to_owned();
-    options
-        .max_connections(connections)
-        .acquire_timeout(BUSY)
-        .sqlx_logging(false)
-        .map_sqlx_sqlite_opts(move |sqlite| {
-            let sqlite = sqlite
-                .in_memory(false)
-                .shared_cache(false)
-                .filename(&path)
-                .busy_timeout(BUSY)
-                .foreign_keys(false);
-            if read_only {
-                // Not `read_only`: WAL readers must be able to make the shared-memory file.
-                sqlite.pragma("query_only", "1")
-            } else {
-                sqlite
-                    .create_if_missing(true)
-                    .journal_mode(sea_orm::sqlx::sqlite::SqliteJournalMode::Wal)
-                    .synchronous(sea_orm::sqlx::sqlite::SqliteSynchronous::Full)
-            }
-        });
-    Database::connect(options).await
-}
-
-async fn refuse_foreign(db: &DatabaseConnection, path: &Path) -> anyhow::Result<()> {
+/// Refuses a database called `name` unless it is empty or has our tables; `list` selects the names of its tables.
+async fn refuse_foreign(
+    db: &DatabaseConnection,
+    list: &str,
+    name: &str,
+    remedy: &str,
+) -> anyhow::Result<()> {
     let foreign = |why: String| {
         Failure::new(
             "foreign_database",
-            format!("{} is not a database of zk-bridge: {why}.", path.display()),
-            "It was left untouched. Choose another --data-dir.",
+            format!("{name} is not a database of zk-bridge: {why}."),
+            remedy,
         )
     };
-    let tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'";
     let rows = db
-        .query_all_raw(Statement::from_string(db.get_database_backend(), tables))
+        .query_all_raw(Statement::from_string(db.get_database_backend(), list))
         .await
         .map_err(|error| foreign(error.to_string()))?;
     let names: Vec<String> = rows

@@ -5,10 +5,17 @@
 mod bad_input;
 mod bugs;
 mod cli;
+mod crash;
+mod delivery;
+mod disk;
 mod end_to_end;
+mod fleet;
+mod nodes;
 mod pages;
 mod pipeline;
+mod postgres;
 mod regressions;
+mod rig;
 mod shifts;
 mod store_contract;
 mod support;

@@ -1,6 +1,7 @@
 //! What every database behind the store must do.
 
 use chrono::NaiveDate;
+use sea_orm::ConnectionTrait;
 
 use bridge_bin::Failure;
 use bridge_bin::store::entity::cursor;
@@ -79,57 +80,107 @@ async fn take_in(
     bridge.app.store.take_in(intake, 100, 5_000).await
 }
 
-async fn with_gate() -> Bridge {
-    let bridge = Bridge::new(NAIROBI, NOON).await;
+async fn with_gate(url: &str) -> Bridge {
+    let bridge = Bridge::on(url, NAIROBI, NOON).await;
     bridge
         .add_address("gate", "127.0.0.1:4370", "main", None)
         .await;
     bridge
 }
 
-#[tokio::test]
-async fn a_lease_has_one_holder_and_its_tokens_only_grow() {
-    let bridge = with_gate().await;
-    let store = &bridge.app.store;
-    let first = claim(store, "terminal:1", 0).await;
-    assert!(matches!(
-        store
-            .claim("terminal:1", "other", 10_000, 9_999)
-            .await
-            .unwrap(),
-        Claim::Busy { .. }
-    ));
-    assert!(store.renew(&first, 10_000, 9_999).await.unwrap());
-    assert!(matches!(
-        store
-            .claim("terminal:1", "other", 10_000, 15_000)
-            .await
-            .unwrap(),
-        Claim::Busy { .. }
-    ));
+/// Runs each promise on both databases.
+macro_rules! promises {
+    ($($promise:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test]
+            async fn $promise() {
+                super::$promise(super::with_gate("").await).await;
+            })+
+        }
 
-    let second = claim(store, "terminal:1", 19_999).await;
+        mod postgres {
+            $(#[tokio::test]
+            async fn $promise() {
+                if let Some(url) = crate::postgres::database().await {
+                    super::$promise(super::with_gate(&url).await).await;
+                }
+            })+
+        }
+    };
+}
+
+promises! {
+    a_lease_has_one_holder_and_its_tokens_only_grow,
+    nothing_is_stored_under_a_lease_that_was_lost,
+    the_same_punch_read_again_is_neither_new_nor_a_repeat,
+    a_repeat_in_the_log_is_counted_and_a_differing_one_noted,
+    more_rows_than_one_statement_takes_are_stored,
+}
+
+/// Lets so many milliseconds pass for all leases.
+async fn pass_time(store: &Store, ms: i64) {
+    let tx = store.begin().await.unwrap();
+    tx.execute_unprepared(&format!("UPDATE lease SET expires_at = expires_at - {ms}"))
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+}
+
+async fn a_lease_has_one_holder_and_its_tokens_only_grow(bridge: Bridge) {
+    let store = &bridge.app.store;
+    // A minute, so that the test may be slow: only what is written here makes time pass.
+    let now = || bridge.app.clock.now_ms();
+    let claim = async |holder: &str| {
+        store
+            .claim("terminal:1", holder, 60_000, now())
+            .await
+            .unwrap()
+    };
+    let granted = |claim| match claim {
+        Claim::Granted(lease) => lease,
+        busy @ Claim::Busy { .. } => panic!("{busy:?}"),
+    };
+    let first = granted(claim("one").await);
+    match claim("other").await {
+        Claim::Busy {
+            holder,
+            remaining_ms,
+            ..
+        } => {
+            assert_eq!(holder, "one");
+            assert!((1..=60_000).contains(&remaining_ms), "{remaining_ms}");
+        }
+        granted @ Claim::Granted(_) => panic!("{granted:?}"),
+    }
+    assert!(store.renew(&first, 120_000, now()).await.unwrap());
+    pass_time(store, 60_000).await;
+    assert!(matches!(claim("other").await, Claim::Busy { .. }));
+
+    pass_time(store, 60_001).await;
+    assert!(
+        !leases::holds(&store.begin().await.unwrap(), &first, now())
+            .await
+            .unwrap()
+    );
+    let second = granted(claim("other").await);
     assert!(second.token > first.token);
     assert!(
-        !store.renew(&first, 10_000, 20_000).await.unwrap(),
+        !store.renew(&first, 60_000, now()).await.unwrap(),
         "a lapsed lease cannot be renewed"
     );
     store.release(&first).await.unwrap();
     assert!(
-        leases::holds(store.reader(), &second, 20_000)
+        leases::holds(&store.begin().await.unwrap(), &second, now())
             .await
             .unwrap(),
         "releasing an old lease leaves the new one"
     );
 
     store.release(&second).await.unwrap();
-    let third = claim(store, "terminal:1", 20_000).await;
-    assert!(third.token > second.token);
+    assert!(granted(claim("one").await).token > second.token);
 }
 
-#[tokio::test]
-async fn nothing_is_stored_under_a_lease_that_was_lost() {
-    let bridge = with_gate().await;
+async fn nothing_is_stored_under_a_lease_that_was_lost(bridge: Bridge) {
     let lease = claim(&bridge.app.store, "terminal:1", 0).await;
     bridge.app.store.release(&lease).await.unwrap();
     let refused = take_in(
@@ -145,9 +196,7 @@ async fn nothing_is_stored_under_a_lease_that_was_lost() {
     assert_eq!(bridge.app.store.cursor(device.id).await.unwrap(), None);
 }
 
-#[tokio::test]
-async fn the_same_punch_read_again_is_neither_new_nor_a_repeat() {
-    let bridge = with_gate().await;
+async fn the_same_punch_read_again_is_neither_new_nor_a_repeat(bridge: Bridge) {
     let lease = claim(&bridge.app.store, "terminal:1", 0).await;
     let punches = [
         new_punch("7", "2026-03-03T08:00:00", 0),
@@ -182,9 +231,7 @@ async fn the_same_punch_read_again_is_neither_new_nor_a_repeat() {
     }
 }
 
-#[tokio::test]
-async fn a_repeat_in_the_log_is_counted_and_a_differing_one_noted() {
-    let bridge = with_gate().await;
+async fn a_repeat_in_the_log_is_counted_and_a_differing_one_noted(bridge: Bridge) {
     let lease = claim(&bridge.app.store, "terminal:1", 0).await;
     let by_card = NewPunch {
         verify_mode: 2,
@@ -217,9 +264,7 @@ async fn a_repeat_in_the_log_is_counted_and_a_differing_one_noted() {
     );
 }
 
-#[tokio::test]
-async fn more_rows_than_one_statement_takes_are_stored() {
-    let bridge = with_gate().await;
+async fn more_rows_than_one_statement_takes_are_stored(bridge: Bridge) {
     let lease = claim(&bridge.app.store, "terminal:1", 0).await;
     let start = told("2026-03-03T00:00:00").to_i64();
     let punches: Vec<NewPunch> = (0..5_001)
@@ -239,33 +284,13 @@ async fn more_rows_than_one_statement_takes_are_stored() {
 }
 
 #[tokio::test]
-async fn a_schedule_is_claimed_by_one_node_only() {
-    let bridge = with_gate().await;
-    let store = &bridge.app.store;
-    store
-        .set_schedule("poll", "*/15 * * * *", "UTC", 100)
-        .await
-        .unwrap();
-    store
-        .set_schedule("poll", "*/15 * * * *", "UTC", 999)
-        .await
-        .unwrap();
-    assert_eq!(
-        store.schedules().await.unwrap()[0].next_due,
-        100,
-        "an unchanged schedule keeps its due time"
-    );
-    assert!(store.advance("poll", 100, 200).await.unwrap());
-    assert!(!store.advance("poll", 100, 200).await.unwrap());
-}
-
-#[tokio::test]
 async fn a_foreign_database_is_refused_and_left_untouched() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join(FILE);
     let options = sea_orm::ConnectOptions::new(format!("sqlite://{}?mode=rwc", path.display()));
     let other = sea_orm::Database::connect(options).await.unwrap();
-    sea_orm::ConnectionTrait::execute_unprepared(&other, "CREATE TABLE payroll (id INTEGER)")
+    other
+        .execute_unprepared("CREATE TABLE payroll (id INTEGER)")
         .await
         .unwrap();
     other.close().await.unwrap();
@@ -282,9 +307,7 @@ async fn a_foreign_database_is_refused_and_left_untouched() {
         sea_orm::DbBackend::Sqlite,
         "SELECT name FROM sqlite_master",
     );
-    let names = sea_orm::ConnectionTrait::query_all_raw(&after, tables)
-        .await
-        .unwrap();
+    let names = after.query_all_raw(tables).await.unwrap();
     assert_eq!(names.len(), 1, "no table of ours was added");
     assert_eq!(before.len(), std::fs::read(&path).unwrap().len());
 }

@@ -1,0 +1,115 @@
+//! `SQLite`, one file in the data directory.
+
+use std::path::Path;
+use std::time::Duration;
+
+use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbErr};
+use sea_orm_migration::MigratorTrait;
+
+use super::migration::Migrator;
+use super::{BUSY, FILE, refuse_foreign};
+use crate::failure::Failure;
+
+const TABLES: &str =
+    "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'";
+
+/// Opens the database of a data directory for writing and for reading, up to date.
+pub(super) async fn open(
+    data_dir: &Path,
+) -> anyhow::Result<(DatabaseConnection, DatabaseConnection)> {
+    super::prepare_directory(data_dir)?;
+    let path = data_dir.join(FILE);
+    let fresh = std::fs::metadata(&path).map_or(true, |data| data.len() == 0);
+    let unusable = |error: &DbErr| unusable(&path, error);
+    if !fresh {
+        // Looked at by a connection that cannot write: turning WAL on would change the file already.
+        let look = connect(&path, 1, true)
+            .await
+            .map_err(|error| unusable(&error))?;
+        let ours = look_at(&look, &path).await;
+        look.close().await?;
+        ours?;
+    }
+    let write = connect(&path, 1, false)
+        .await
+        .map_err(|error| unusable(&error))?;
+    // Two processes may meet at the first start; whoever comes second finds the work done.
+    let mut tries = 0;
+    while let Err(error) = Migrator::up(&write, None).await {
+        tries += 1;
+        if tries == 5 {
+            return Err(unusable(&error).into());
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    // Migrating an up-to-date schema writes nothing, so a store that cannot be written would be noticed too late.
+    write
+        .execute_unprepared("BEGIN IMMEDIATE; UPDATE meta SET value = value; COMMIT")
+        .await
+        .map_err(|error| unusable(&error))?;
+    let read = connect(&path, 4, true)
+        .await
+        .map_err(|error| unusable(&error))?;
+    Ok((write, read))
+}
+
+/// The database of a data directory if there is one and it is ours, for reading only.
+pub(super) async fn open_existing(data_dir: &Path) -> Option<DatabaseConnection> {
+    let path = data_dir.join(FILE);
+    if !path.is_file() {
+        return None;
+    }
+    let read = connect(&path, 1, true).await.ok()?;
+    look_at(&read, &path).await.ok()?;
+    Some(read)
+}
+
+async fn look_at(db: &DatabaseConnection, path: &Path) -> anyhow::Result<()> {
+    refuse_foreign(
+        db,
+        TABLES,
+        &path.display().to_string(),
+        "It was left untouched. Choose another --data-dir.",
+    )
+    .await
+}
+
+fn unusable(path: &Path, error: &DbErr) -> Failure {
+    Failure::new(
+        "database",
+        format!("The database {} cannot be used: {error}.", path.display()),
+        "Check that it is a file of zk-bridge and that you may write it, or choose another --data-dir.",
+    )
+}
+
+async fn connect(
+    path: &Path,
+    connections: u32,
+    read_only: bool,
+) -> Result<DatabaseConnection, DbErr> {
+    let mut options = ConnectOptions::new("sqlite::memory:");
+    let path = path.to_owned();
+    options
+        .max_connections(connections)
+        .acquire_timeout(BUSY)
+        .sqlx_logging(false)
+        .map_sqlx_sqlite_opts(move |sqlite| {
+            let sqlite = sqlite
+                .in_memory(false)
+                .shared_cache(false)
+                .filename(&path)
+                .busy_timeout(BUSY)
+                .foreign_keys(false);
+            if read_only {
+                // Not `read_only`: WAL readers must be able to make the shared-memory file.
+                sqlite.pragma("query_only", "1")
+            } else {
+                sqlite
+                    .create_if_missing(true)
+                    .journal_mode(SqliteJournalMode::Wal)
+                    .synchronous(SqliteSynchronous::Full)
+            }
+        });
+    Database::connect(options).await
+}
