@@ -2,6 +2,7 @@
 
 mod admin;
 mod args;
+mod backup;
 mod context;
 mod crm;
 mod decode;
@@ -16,6 +17,7 @@ mod process;
 mod progress;
 mod report;
 mod serve;
+mod store;
 mod sync;
 mod terminal;
 mod why;
@@ -70,6 +72,10 @@ enum Command {
     Decode(decode::Decode),
     #[command(subcommand)]
     Admin(admin::Admin),
+    Backup(backup::Backup),
+    Restore(backup::Restore),
+    #[command(subcommand)]
+    Store(store::Store),
 }
 
 /// How a command ended that did not fail as a whole.
@@ -183,6 +189,9 @@ impl Command {
             Self::Why(command) => command.run(context).await,
             Self::Decode(command) => command.run(&context.output),
             Self::Admin(command) => command.run(context).await,
+            Self::Backup(command) => command.run(context).await,
+            Self::Restore(command) => command.run(context).await,
+            Self::Store(command) => command.run(context).await,
         }
     }
 }

@@ -42,6 +42,7 @@ impl Serve {
             )
             .into());
         }
+        tracing::info!(database = %app.store.location(), "the database is open");
         scheduler::install(&app).await?;
         let url = format!("http://{address}");
         let document = json!({"ready": true, "url": url, "pid": std::process::id()});

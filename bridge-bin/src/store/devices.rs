@@ -6,8 +6,8 @@ use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder,
 };
 
-use super::Store;
 use super::entity::{cursor, device, device_group};
+use super::{Store, storable};
 use crate::failure::Failure;
 
 /// The group of devices that names none; in it an unmapped user id is the employee id.
@@ -145,11 +145,11 @@ impl Store {
 
     /// Notes a poll that failed.
     pub async fn note_failure(&self, device_id: i64, error: &str, now: i64) -> Result<(), DbErr> {
-        let tx = self.begin().await?;
+        let tx = self.begin_beside().await?;
         let row = device::ActiveModel {
             id: Set(device_id),
             last_attempt: Set(Some(now)),
-            last_error: Set(Some(error.to_owned())),
+            last_error: Set(Some(storable(error).into_owned())),
             ..Default::default()
         };
         row.update(&tx).await?;

@@ -5,6 +5,8 @@
 //! have a pool of their own. How the same holds for many nodes on `PostgreSQL` is said in `postgres`.
 
 pub mod accounts;
+pub mod backup;
+mod copy;
 pub mod dashboard;
 pub mod days;
 pub mod devices;
@@ -20,6 +22,7 @@ pub mod schedule;
 mod sqlite;
 pub mod told;
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +33,7 @@ use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, EntityTrait,
     IsolationLevel, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
+use sea_orm_migration::MigratorTrait;
 
 pub use location::{DatabaseUrl, Location};
 pub use told::Told;
@@ -211,6 +215,15 @@ fn shared_now(db: &impl ConnectionTrait, now_ms: i64) -> SimpleExpr {
     }
 }
 
+/// A text from outside as both databases can hold it: `PostgreSQL` refuses NUL.
+fn storable(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') {
+        text.replace('\0', "\u{fffd}").into()
+    } else {
+        text.into()
+    }
+}
+
 /// What was moved away is never written again, not even by a node that was running meanwhile.
 async fn refuse_moved(db: &impl ConnectionTrait) -> Result<(), DbErr> {
     match meta::Entity::find_by_id("moved_to").one(db).await? {
@@ -300,7 +313,10 @@ async fn refuse_foreign(
     let ours = ["seaql_migrations", "meta", "punch"]
         .iter()
         .all(|wanted| names.iter().any(|name| name == wanted));
-    if born || ours {
+    if ours {
+        return refuse_newer(db, name).await;
+    }
+    if born {
         return Ok(());
     }
     Err(foreign(format!(
@@ -308,4 +324,25 @@ async fn refuse_foreign(
         names.join(", ")
     ))
     .into())
+}
+
+/// Refuses a schema that this version does not know.
+async fn refuse_newer(db: &DatabaseConnection, name: &str) -> anyhow::Result<()> {
+    let applied = Statement::from_string(
+        db.get_database_backend(),
+        "SELECT version FROM seaql_migrations ORDER BY version",
+    );
+    let known = migration::Migrator::migrations();
+    for row in db.query_all_raw(applied).await? {
+        let version: String = row.try_get("", "version")?;
+        if !known.iter().any(|step| step.name() == version) {
+            return Err(Failure::new(
+                "newer_schema",
+                format!("{name} was written by a newer zk-bridge (it has {version})."),
+                "It was left untouched. Use that version or a later one.",
+            )
+            .into());
+        }
+    }
+    Ok(())
 }

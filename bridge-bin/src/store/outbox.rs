@@ -12,8 +12,8 @@ use sea_orm::{
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::Store;
 use super::entity::{entry, outbox, target};
+use super::{Store, storable};
 
 /// States of an outbox row.
 pub mod state {
@@ -105,7 +105,7 @@ pub async fn queue(
 }
 
 /// Freezes a revision and puts it in the place of older ones that were not accepted.
-async fn push(
+pub(super) async fn push(
     tx: &DatabaseTransaction,
     draft: &Draft,
     revision: i64,
@@ -245,8 +245,14 @@ impl Store {
         let tx = self.begin().await?;
         for Attempt { row, outcome } in attempts {
             // A row that was superseded while it was under way stays so: the newer revision says it all.
-            let current = outbox::Entity::find_by_id(row.id).one(&tx).await?;
-            let superseded = current.is_none_or(|current| current.state == state::SUPERSEDED);
+            let Some(current) = outbox::Entity::find_by_id(row.id).one(&tx).await? else {
+                continue;
+            };
+            if current.key != row.key {
+                // A backup was restored meanwhile, and the number is another entry's.
+                continue;
+            }
+            let superseded = current.state == state::SUPERSEDED;
             let mut change = outbox::ActiveModel {
                 id: Set(row.id),
                 attempts: Set(row.attempts + 1),
@@ -262,7 +268,7 @@ impl Store {
                         entry::ActiveModel {
                             target: Set(row.target.clone()),
                             entry_id: Set(row.entry_id.clone()),
-                            remote_id: Set(Some(remote_id.clone())),
+                            remote_id: Set(Some(storable(remote_id).into_owned())),
                             ..Default::default()
                         }
                         .update(&tx)
@@ -275,7 +281,7 @@ impl Store {
                     change.last_error = Set(None);
                 }
                 Outcome::Rejected { reason } => {
-                    change.last_error = Set(Some(reason.clone()));
+                    change.last_error = Set(Some(storable(reason).into_owned()));
                     if !superseded {
                         change.state = Set(state::REJECTED.to_owned());
                         change.settled_at = Set(Some(now));
@@ -286,7 +292,7 @@ impl Store {
                     sent,
                     reason,
                 } => {
-                    change.last_error = Set(Some(reason.clone()));
+                    change.last_error = Set(Some(storable(reason).into_owned()));
                     if !sent {
                         // It has had no attempt, and goes with the target's next.
                         change.attempts = Set(row.attempts);
@@ -439,7 +445,7 @@ impl Store {
         let change = match paused {
             Some((reason, base)) => target::ActiveModel {
                 id: Set(id.to_owned()),
-                paused_reason: Set(Some(reason.to_owned())),
+                paused_reason: Set(Some(storable(reason).into_owned())),
                 paused_until: Set(Some(now + back_off(base, found.pauses, 0))),
                 pauses: Set(found.pauses + 1),
                 ..Default::default()

@@ -179,11 +179,19 @@ pub(super) async fn enter(tx: &impl ConnectionTrait) -> Result<(), DbErr> {
 
 /// Keeps everybody else from writing until the transaction ends.
 pub(super) async fn close_to_all(tx: &impl ConnectionTrait) -> Result<(), DbErr> {
-    // Whoever copies a whole database may be silent for long.
+    without_haste(tx).await?;
     tx.execute_unprepared(&format!(
-        "SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL lock_timeout = '60s'; \
-         SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock({CLASS}, 1)"
+        "SET LOCAL lock_timeout = '60s'; SELECT pg_advisory_xact_lock({CLASS}, 1)"
     ))
+    .await?;
+    Ok(())
+}
+
+/// Whoever copies a whole database may be silent for long.
+pub(super) async fn without_haste(tx: &impl ConnectionTrait) -> Result<(), DbErr> {
+    tx.execute_unprepared(
+        "SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL statement_timeout = 0",
+    )
     .await?;
     Ok(())
 }

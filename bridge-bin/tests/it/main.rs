@@ -6,6 +6,7 @@ mod bad_input;
 mod bugs;
 mod cli;
 mod end_to_end;
+mod moving;
 mod pages;
 mod pipeline;
 mod postgres;
