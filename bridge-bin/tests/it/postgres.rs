@@ -100,7 +100,7 @@ impl Server {
             .port();
         let settings = format!(
             "listen_addresses = '127.0.0.1'\nport = {port}\nunix_socket_directories = ''\nfsync = off\n\
-             synchronous_commit = off\nfull_page_writes = off\nmax_connections = 300\n"
+             full_page_writes = off\nmax_connections = 300\n"
         );
         OpenOptions::new()
             .append(true)
