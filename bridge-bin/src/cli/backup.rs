@@ -11,8 +11,9 @@ use super::args;
 use super::context::Context;
 use super::output::{count, note};
 use super::progress;
+use crate::app::App;
 use crate::clock::Clock;
-use crate::secret::{self, SecretKey};
+use crate::secret;
 use crate::store::Store;
 use crate::store::backup::Copied;
 use crate::zone;
@@ -141,33 +142,19 @@ impl Restore {
                 count(restored.queued, "entry"),
             )
         })?;
-        warn_of_lost_keys(location, &data_dir).await?;
+        warn_of_lost_keys(&context.app_to_look_at().await?).await?;
         Ok(Exit::Done)
     }
 }
 
-/// Says so if stored comm keys were sealed with another key than the one that is here.
-async fn warn_of_lost_keys(
-    location: crate::store::Location,
-    data_dir: &std::path::Path,
-) -> anyhow::Result<()> {
-    let Some(store) = Store::open_existing(location).await else {
-        return Ok(());
-    };
-    let key = SecretKey::load(data_dir)?;
-    for device in store.devices().await? {
-        if device
-            .comm_key
-            .is_some_and(|sealed| key.open(&sealed).is_err())
-        {
-            note(format_args!(
-                "warning: the comm key of {:?} was sealed with another key. Put the original secret.key into {}, or \
-                 enter it again: zk-bridge device edit {:?} --comm-key -",
-                device.name,
-                data_dir.display(),
-                device.name
-            ));
-        }
+/// Says which stored comm keys were sealed with another key than the one that is here.
+pub(super) async fn warn_of_lost_keys(app: &App) -> anyhow::Result<()> {
+    for name in app.sealed_elsewhere().await? {
+        note(format_args!(
+            "warning: the comm key of {name:?} was sealed with another key. Put the original secret.key into {}, or \
+             enter the comm key again: zk-bridge device edit {name:?} --comm-key -",
+            app.data_dir.display(),
+        ));
     }
     Ok(())
 }

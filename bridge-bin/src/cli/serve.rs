@@ -5,6 +5,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use super::Exit;
+use super::backup;
 use super::context::Context;
 use super::output::note;
 use crate::Failure;
@@ -43,6 +44,8 @@ impl Serve {
             .into());
         }
         tracing::info!(database = %app.store.location(), "the database is open");
+        // Of several nodes each must hold the same key.
+        backup::warn_of_lost_keys(&app).await?;
         scheduler::install(&app).await?;
         let url = format!("http://{address}");
         let document = json!({"ready": true, "url": url, "pid": std::process::id()});

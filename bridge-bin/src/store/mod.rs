@@ -47,6 +47,9 @@ pub const FILE: &str = "zk-bridge.db";
 /// How long anybody waits for a connection or for another writer.
 const BUSY: Duration = Duration::from_secs(20);
 
+/// How long anybody waits who only asks whether it answers.
+const SOON: Duration = Duration::from_secs(2);
+
 /// Begins the error of a write after `store move`; `failure::of` knows it.
 const MOVED: &str = "the data was moved to ";
 
@@ -190,9 +193,11 @@ impl Store {
         set_meta(&self.write, key, value).await
     }
 
-    /// Whether the database answers.
+    /// Whether the database answers, and soon, and is to be written.
     pub async fn ready(&self) -> bool {
-        self.meta("kind").await.is_ok() && refuse_moved(&self.read).await.is_ok()
+        let asked =
+            async { self.meta("kind").await.is_ok() && refuse_moved(&self.read).await.is_ok() };
+        tokio::time::timeout(SOON, asked).await.unwrap_or(false)
     }
 }
 

@@ -14,7 +14,7 @@ use sea_orm::{
 use sea_orm_migration::MigratorTrait;
 
 use super::migration::Migrator;
-use super::{BUSY, DatabaseUrl, refuse_foreign};
+use super::{BUSY, DatabaseUrl, SOON, refuse_foreign};
 use crate::failure::Failure;
 
 /// Connections of one node for each of reading and writing; a server takes a hundred unless told otherwise.
@@ -22,7 +22,7 @@ const CONNECTIONS: u32 = 4;
 
 /// A node that stops in the middle of a transaction, and so in possession of its locks, is cut off. Shorter than
 /// [`BUSY`], so that whoever waits for the locks is served rather than refused.
-const SESSION: &str = "SET lock_timeout = '20s'; SET statement_timeout = '60s'; \
+const SESSION: &str = "SET lock_timeout = '20s'; SET statement_timeout = '300s'; \
                        SET idle_in_transaction_session_timeout = '10s'; SET client_min_messages = warning";
 
 /// A first sign of life; afterwards the pool waits for a server that is starting again.
@@ -55,7 +55,7 @@ pub(super) async fn open(
 /// The database if it answers soon and is ours, for reading only.
 pub(super) async fn open_existing(url: &DatabaseUrl) -> Option<DatabaseConnection> {
     let options = options(url).ok()?;
-    check_server(&options, Duration::from_secs(2)).await.ok()?;
+    check_server(&options, SOON).await.ok()?;
     let read = pool(
         &options,
         1,

@@ -1,8 +1,11 @@
 //! The commands about the database, and what they say of a server.
 
+use std::time::Duration;
+
+use bridge_bin::store::{Kind, Location, Store};
 use serde_json::Value;
 
-use super::place::{Ended, Place};
+use super::place::{Ended, Place, Running};
 use crate::postgres;
 
 /// A command on the database at `url`, which has a password in it.
@@ -112,4 +115,44 @@ fn a_backup_is_made_and_restored_only_where_it_replaces_nothing_unasked() {
         restored.stdout.contains("restored into SQLite"),
         "{restored:?}"
     );
+}
+
+/// Asks again until the answer is yes; a test that waits for ever is ended from outside.
+async fn until<F: Future<Output = bool>>(ask: impl Fn() -> F) {
+    while !ask().await {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn serve_outlives_a_restart_of_its_server() {
+    let Some(server) = postgres::private() else {
+        return;
+    };
+    let url = server.database().await;
+    let place = Place::new();
+    std::fs::create_dir(place.data_dir()).unwrap();
+    let config = format!("database_url = {url:?}\n[schedule]\nprocess = \"* * * * * *\"\n");
+    std::fs::write(place.data_dir().join("zk-bridge.toml"), config).unwrap();
+    let bridge = Running::start(&place, "serve --listen 127.0.0.1:0 --json");
+    let ready = format!("{}/readyz", bridge.told("url"));
+    let is = async |status: u16| {
+        let answer = reqwest::get(&ready).await.expect("it answers");
+        answer.status().as_u16() == status
+    };
+    until(|| is(200)).await;
+    server.kill();
+    until(|| is(503)).await;
+    server.run();
+    until(|| is(200)).await;
+
+    let location = Location::of(&place.data_dir(), &url.parse().unwrap());
+    let store = Store::open(location, Kind::Bridge).await.unwrap();
+    let last = store.runs(1).await.unwrap().first().map_or(0, |run| run.id);
+    until(async || {
+        let runs = store.runs(10).await.unwrap();
+        runs.iter()
+            .any(|run| run.id > last && run.outcome.as_deref() == Some("ok"))
+    })
+    .await;
 }
