@@ -8,6 +8,7 @@ use jiff::tz::TimeZone;
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::config::targets::Target;
 use crate::secret::{self, SecretKey};
 use crate::store::{Kind, Location, Store};
 use crate::zone;
@@ -17,6 +18,8 @@ use crate::zone;
 pub struct App {
     /// The configuration in force.
     pub config: Arc<Config>,
+    /// All places that records are sent to.
+    pub targets: Arc<[Target]>,
     /// The database.
     pub store: Store,
     /// The clock.
@@ -43,11 +46,13 @@ impl App {
         let secrets = SecretKey::load(&data_dir)?;
         let zone = zone::lookup(&config.timezone.0)?;
         let node = format!(
-            "pid {} ({})",
+            "{} pid {} ({})",
+            machine(),
             std::process::id(),
             secret::hex(&secret::random::<3>())
         );
         Ok(Self {
+            targets: config.targets().into(),
             config: Arc::new(config),
             store,
             clock,
@@ -74,5 +79,25 @@ impl App {
     /// The date at the site as of which days are judged.
     pub fn today(&self) -> NaiveDate {
         zone::date_at(&self.zone, self.clock.as_of())
+    }
+}
+
+/// The name of this machine, as far as it can be had without asking the network.
+fn machine() -> String {
+    let told = std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .ok()
+        .or_else(|| std::env::var("HOSTNAME").ok())
+        .or_else(|| std::env::var("COMPUTERNAME").ok());
+    let name: String = told
+        .unwrap_or_default()
+        .trim()
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(64)
+        .collect();
+    if name.is_empty() {
+        "this machine".to_owned()
+    } else {
+        name
     }
 }

@@ -1,5 +1,8 @@
 //! `zk-bridge.toml`, then the environment. Everything is checked here, once; what gets through is usable.
 
+pub mod alarms;
+pub mod targets;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -44,6 +47,15 @@ pub struct Config {
     pub schedule: Schedule,
     /// Where records are sent.
     pub crm: Crm,
+    /// What is thrown away, and when.
+    pub retention: Retention,
+    /// What somebody is told about.
+    pub alarms: alarms::Alarms,
+    /// Who is told by e-mail, and how.
+    pub mail: alarms::Mail,
+    /// Further places that records are sent to.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub targets: Vec<targets::Target>,
 }
 
 /// The default shift, for everybody without a roster of their own.
@@ -139,6 +151,8 @@ pub struct Polling {
     pub disable_while_reading: bool,
     /// Term of the lease on a terminal.
     pub lease_seconds: u32,
+    /// First wait after a terminal failed, in seconds; doubles up to a quarter of an hour.
+    pub retry_seconds: u32,
 }
 
 impl Default for Polling {
@@ -148,6 +162,7 @@ impl Default for Polling {
             concurrency: 8,
             disable_while_reading: false,
             lease_seconds: 30,
+            retry_seconds: 30,
         }
     }
 }
@@ -162,6 +177,8 @@ pub struct Schedule {
     pub process: CronText,
     /// Deliver what is due.
     pub sync: CronText,
+    /// Throw away what `[retention]` does not keep.
+    pub clean_up: CronText,
 }
 
 impl Default for Schedule {
@@ -171,6 +188,7 @@ impl Default for Schedule {
             poll: cron("*/15 * * * *"),
             process: cron("5 * * * *"),
             sync: cron("*/30 * * * *"),
+            clean_up: cron("0 2 * * *"),
         }
     }
 }
@@ -181,6 +199,9 @@ impl Default for Schedule {
 pub struct Crm {
     /// HTTPS, or http to loopback.
     pub url: String,
+    /// Where batches go; none, if the CRM takes none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch_url: Option<String>,
     /// `Authorization: Token …`; better in `token_file` or the environment.
     #[serde(serialize_with = "expose", skip_serializing_if = "no_secret")]
     pub token: SecretString,
@@ -191,6 +212,8 @@ pub struct Crm {
     pub request_timeout_seconds: u32,
     /// Records sent per run of a batch.
     pub batch_size: u32,
+    /// Requests under way at the same time.
+    pub concurrency: u32,
     /// Attempts after which a record counts as failed; it is still tried, ever more rarely.
     pub max_retries: u32,
     /// First wait after a failed attempt; doubles up to six hours.
@@ -208,10 +231,12 @@ impl Default for Crm {
     fn default() -> Self {
         Self {
             url: String::new(),
+            batch_url: None,
             token: SecretString::default(),
             token_file: None,
             request_timeout_seconds: 30,
             batch_size: 100,
+            concurrency: 1,
             max_retries: 3,
             retry_seconds: 30,
             start_date: None,
@@ -219,6 +244,18 @@ impl Default for Crm {
             send_days_off: false,
         }
     }
+}
+
+/// How long what is done with is kept, in days; 0 for ever.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Retention {
+    /// Punches of closed days.
+    pub punches_days: u32,
+    /// Deliveries that were accepted and have a successor.
+    pub outbox_days: u32,
+    /// The history of jobs, alarms and notices.
+    pub runs_days: u32,
 }
 
 // Only ever into the table that the environment is laid over, never into a log.
@@ -500,6 +537,12 @@ const VARIABLES: &[Variable] = &[
         "polling.lease_seconds",
         Kind::Integer,
     ),
+    var(
+        "ZK_BRIDGE_POLLING_RETRY_SECONDS",
+        &[],
+        "polling.retry_seconds",
+        Kind::Integer,
+    ),
     var("ZK_BRIDGE_SCHEDULE_POLL", &[], "schedule.poll", Kind::Text),
     var(
         "ZK_BRIDGE_SCHEDULE_POLL_MINUTES",
@@ -514,6 +557,12 @@ const VARIABLES: &[Variable] = &[
         Kind::Text,
     ),
     var("ZK_BRIDGE_SCHEDULE_SYNC", &[], "schedule.sync", Kind::Text),
+    var(
+        "ZK_BRIDGE_SCHEDULE_CLEAN_UP",
+        &[],
+        "schedule.clean_up",
+        Kind::Text,
+    ),
     var("ZK_BRIDGE_CRM_URL", &["CRM_API_URL"], "crm.url", Kind::Text),
     var(
         "ZK_BRIDGE_CRM_TOKEN",
@@ -521,6 +570,7 @@ const VARIABLES: &[Variable] = &[
         "crm.token",
         Kind::Text,
     ),
+    var("ZK_BRIDGE_CRM_BATCH_URL", &[], "crm.batch_url", Kind::Text),
     var(
         "ZK_BRIDGE_CRM_TOKEN_FILE",
         &[],
@@ -537,6 +587,12 @@ const VARIABLES: &[Variable] = &[
         "ZK_BRIDGE_CRM_BATCH_SIZE",
         &["CRM_SYNC_BATCH_SIZE"],
         "crm.batch_size",
+        Kind::Integer,
+    ),
+    var(
+        "ZK_BRIDGE_CRM_CONCURRENCY",
+        &[],
+        "crm.concurrency",
         Kind::Integer,
     ),
     var(
@@ -569,6 +625,85 @@ const VARIABLES: &[Variable] = &[
         "crm.send_days_off",
         Kind::Bool,
     ),
+    var(
+        "ZK_BRIDGE_RETENTION_PUNCHES_DAYS",
+        &[],
+        "retention.punches_days",
+        Kind::Integer,
+    ),
+    var(
+        "ZK_BRIDGE_RETENTION_OUTBOX_DAYS",
+        &[],
+        "retention.outbox_days",
+        Kind::Integer,
+    ),
+    var(
+        "ZK_BRIDGE_RETENTION_RUNS_DAYS",
+        &[],
+        "retention.runs_days",
+        Kind::Integer,
+    ),
+    var(
+        "ZK_BRIDGE_MAIL_HOST",
+        &["EMAIL_HOST"],
+        "mail.host",
+        Kind::Text,
+    ),
+    var(
+        "ZK_BRIDGE_MAIL_PORT",
+        &["EMAIL_PORT"],
+        "mail.port",
+        Kind::Integer,
+    ),
+    var("ZK_BRIDGE_MAIL_TLS", &[], "mail.tls", Kind::Text),
+    var(
+        "ZK_BRIDGE_MAIL_USER",
+        &["EMAIL_HOST_USER"],
+        "mail.user",
+        Kind::Text,
+    ),
+    var(
+        "ZK_BRIDGE_MAIL_PASSWORD",
+        &["EMAIL_HOST_PASSWORD"],
+        "mail.password",
+        Kind::Text,
+    ),
+    var(
+        "ZK_BRIDGE_MAIL_PASSWORD_FILE",
+        &[],
+        "mail.password_file",
+        Kind::Text,
+    ),
+    var(
+        "ZK_BRIDGE_MAIL_FROM",
+        &["DEFAULT_FROM_EMAIL"],
+        "mail.from",
+        Kind::Text,
+    ),
+    var(
+        "ZK_BRIDGE_MAIL_TO",
+        &["OUTLIER_EMAIL_RECIPIENTS"],
+        "mail.to",
+        Kind::List,
+    ),
+    var(
+        "ZK_BRIDGE_MAIL_OUTLIERS",
+        &["OUTLIER_EMAIL_NOTIFICATIONS"],
+        "mail.outliers",
+        Kind::Bool,
+    ),
+    var(
+        "ZK_BRIDGE_ALARMS_WEBHOOK_URL",
+        &[],
+        "alarms.webhook_url",
+        Kind::Text,
+    ),
+    var(
+        "ZK_BRIDGE_ALARMS_WEBHOOK_SECRET",
+        &[],
+        "alarms.webhook_secret",
+        Kind::Text,
+    ),
 ];
 
 /// Old names that mean nothing here: one warning, so that nobody waits for an effect.
@@ -581,6 +716,9 @@ const WITHOUT_MEANING: &[&str] = &[
     "LATE_CLOCK_IN_BUFFER_HOURS",
     "EARLY_CLOCK_OUT_BUFFER_HOURS",
     "DISPLAY_TIMEZONE",
+    "EMAIL_BACKEND",
+    "EMAIL_USE_SSL",
+    "EMAIL_USE_TLS",
     "ZKTECO_DEFAULT_PORT",
 ];
 
@@ -629,6 +767,8 @@ impl Config {
             sources.seed_env,
             &mut warnings,
         )?;
+        targets::overlay(&mut config.targets, &dotenv);
+        targets::overlay(&mut config.targets, &sources.environment);
         config.check()?;
         Ok((config, warnings))
     }
@@ -686,6 +826,14 @@ impl Config {
         })
     }
 
+    /// All places that records are sent to; the one of `[crm]` comes first.
+    pub fn targets(&self) -> Vec<targets::Target> {
+        let crm = (!self.crm.url.is_empty()).then(|| targets::Target::from(&self.crm));
+        crm.into_iter()
+            .chain(self.targets.iter().cloned())
+            .collect()
+    }
+
     /// What no single value can say.
     fn check(&self) -> anyhow::Result<()> {
         let overnight = self.shift.end.0 <= self.shift.start.0;
@@ -716,6 +864,7 @@ impl Config {
             ),
             ("polling.concurrency", self.polling.concurrency, 1, 1000),
             ("polling.lease_seconds", self.polling.lease_seconds, 2, 3600),
+            ("polling.retry_seconds", self.polling.retry_seconds, 1, 900),
             (
                 "crm.request_timeout_seconds",
                 self.crm.request_timeout_seconds,
@@ -723,6 +872,7 @@ impl Config {
                 600,
             ),
             ("crm.batch_size", self.crm.batch_size, 1, 10_000),
+            ("crm.concurrency", self.crm.concurrency, 1, 100),
             ("crm.retry_seconds", self.crm.retry_seconds, 1, 21_600),
         ];
         for (name, value, least, most) in limits {
@@ -749,33 +899,9 @@ impl Config {
                 .into());
             }
         }
-        Ok(())
-    }
-
-    /// The CRM's token: the value, which the environment may give, else the file's first line.
-    pub fn crm_token(&self) -> anyhow::Result<SecretString> {
-        let Some(path) = self
-            .crm
-            .token_file
-            .as_ref()
-            .filter(|_| no_secret(&self.crm.token))
-        else {
-            return Ok(self.crm.token.clone());
-        };
-        let refused = |why: String| {
-            Failure::new(
-                "config",
-                format!("crm.token_file {} {why}.", path.display()),
-                "Put the token into that file, alone on its first line.",
-            )
-        };
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| refused(format!("cannot be read: {error}")))?;
-        let token = text.lines().next().unwrap_or_default().trim();
-        if token.is_empty() {
-            return Err(refused("is empty".to_owned()).into());
-        }
-        Ok(token.to_owned().into())
+        targets::check(&self.targets)?;
+        self.mail.check()?;
+        self.alarms.check()
     }
 }
 
@@ -1006,6 +1132,6 @@ mod tests {
     fn a_token_never_shows_in_debug() {
         let (config, _) = load(&[("ZK_BRIDGE_CRM_TOKEN", "hunter2")], false).unwrap();
         assert!(!format!("{config:?}").contains("hunter2"));
-        assert_eq!(config.crm_token().unwrap().expose_secret(), "hunter2");
+        assert_eq!(config.crm.token.expose_secret(), "hunter2");
     }
 }

@@ -1,6 +1,7 @@
 //! Between the libraries, which know nothing of each other: a translator, without opinions of its own.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use attendance_core::{
@@ -9,20 +10,19 @@ use attendance_core::{
     Zone,
 };
 use chrono::{NaiveDate, NaiveDateTime, NaiveTime, Weekday};
-use crm_client::{DayEntry, HttpCrm, HttpOptions, Token};
+use crm_client::{TargetOptions, Token};
 use jiff::Timestamp;
 use jiff::tz::{AmbiguousOffset, TimeZone};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use serde::Deserialize;
 
 use crate::app::App;
+use crate::config::targets::{Connector, Kind as EntryKind, Target};
 use crate::config::{Config, WeekDay};
 use crate::failure::Failure;
-use crate::jobs::sync::TARGET;
 use crate::store::Told;
 use crate::store::days::Dossier;
 use crate::store::entity::{correction, daily_record, holiday, punch};
-use crate::store::outbox::Draft;
 use crate::zone;
 
 /// Id of the template that the configuration's `[shift]` makes.
@@ -291,7 +291,7 @@ pub fn correction_id(id: i64) -> String {
 }
 
 /// What a correction aims at, in the ids of the rules.
-fn target(stored: &str) -> String {
+fn aim(stored: &str) -> String {
     let correction = stored.strip_prefix('c').and_then(|id| id.parse().ok());
     correction.map_or_else(|| stored.to_owned(), correction_id)
 }
@@ -317,7 +317,7 @@ pub fn punch(row: &punch::Model) -> Option<Punch> {
 pub fn corrections(rows: &[correction::Model]) -> anyhow::Result<Vec<Correction>> {
     rows.iter()
         .map(|row| {
-            let target = target(row.target.as_deref().unwrap_or_default());
+            let target = aim(row.target.as_deref().unwrap_or_default());
             let change = match row.kind.as_str() {
                 "add_punch" => Change::AddPunch {
                     employee: row.employee.as_deref().unwrap_or_default().into(),
@@ -416,9 +416,13 @@ pub fn record_id_of(record: &Record) -> String {
     )
 }
 
+/// One part of an id whose parts are joined by `/`.
+pub fn escape(text: &str) -> String {
+    text.replace('%', "%25").replace('/', "%2F")
+}
+
 /// P4: employee, work date, shift and slot; parts are escaped, so that two records never share an id.
 fn record_id(employee: &str, date: NaiveDate, shift: Option<&str>, slot: &str) -> String {
-    let escape = |text: &str| text.replace('%', "%25").replace('/', "%2F");
     format!(
         "{}/{date}/{}/{slot}",
         escape(employee),
@@ -426,64 +430,42 @@ fn record_id(employee: &str, date: NaiveDate, shift: Option<&str>, slot: &str) -
     )
 }
 
-/// The entry that a record makes, for the CRM (design 6.3).
-pub fn draft(
-    app: &App,
-    row: &daily_record::Model,
-    name: Option<&str>,
-    mapped: bool,
-) -> anyhow::Result<Draft> {
-    let view = RecordView::of(row)?;
-    let crm = &app.config.crm;
-    let wanted = match view.status.as_str() {
-        "pending" => false,
-        "in_progress" => crm.send_in_progress,
-        "weekly_off" | "holiday" => crm.send_days_off,
-        _ => true,
+/// The configured target.
+pub fn target(target: &Target) -> anyhow::Result<crm_client::Target> {
+    let kind = match target.kind() {
+        EntryKind::Day => crm_client::Kind::Day,
+        EntryKind::Punch => crm_client::Kind::Punch,
+        EntryKind::Session => crm_client::Kind::Session,
     };
-    let started = crm
-        .start_date
-        .as_ref()
-        .is_none_or(|start| row.date >= start.0.to_string());
-    let entry = DayEntry {
-        record_id: row.record_id.clone(),
-        user_id: view.employee,
-        employee_name: name.map(str::to_owned),
-        date: view.date,
-        clock_in: view.clock_in,
-        clock_out: view.clock_out,
-        status: view.status,
-        shift: view.shift,
-        time_zone: app.config.timezone.0.clone(),
-        worked_s: view.worked_s,
-        late_s: view.late_s,
-        early_leave_s: view.early_leave_s,
-        overtime_s: view.overtime_s,
-        flags: view.flags,
-        missing: view.missing,
-        outliers: view.outliers,
-        device_name: row.device.clone(),
-        device_ip: None,
-        deleted: false,
+    let mut token = target.token()?;
+    let connector = match target.connector {
+        Connector::Json => crm_client::Connector::Json {
+            batch_url: target.batch_url.clone(),
+        },
+        Connector::DeviceExport => crm_client::Connector::DeviceExport,
+        Connector::DeviceData => crm_client::Connector::DeviceData,
+        Connector::Template | Connector::Frappe | Connector::Odoo => {
+            anyhow::bail!("the connector {} is not there yet", target.connector.name())
+        }
+        Connector::Webhook => {
+            token = target.secret.clone();
+            crm_client::Connector::Webhook { kind }
+        }
     };
-    Ok(Draft {
-        target: TARGET.to_owned(),
-        entry_id: row.record_id.clone(),
-        employee: row.employee.clone(),
-        date: row.date.clone(),
-        deleted: false,
-        content: entry.content(),
-        may_begin: wanted && started && mapped,
-    })
-}
-
-/// The configured CRM.
-pub fn crm(url: &str, token: &SecretString, timeout: Duration) -> anyhow::Result<HttpCrm> {
-    let token = Some(token.expose_secret()).filter(|token| !token.is_empty());
-    let mut options = HttpOptions::new(url);
-    options.token = token.map(Token::new);
-    options.timeout = timeout;
-    HttpCrm::new(options).map_err(|error| crm_failure(&error).into())
+    let many = |count: u32| {
+        usize::try_from(count)
+            .ok()
+            .and_then(NonZeroUsize::new)
+            .unwrap_or(NonZeroUsize::MIN)
+    };
+    let mut options = TargetOptions::new(&target.url, connector);
+    options.batch_size = many(target.batch_size);
+    options.concurrency = many(target.concurrency);
+    options.token = Some(token.expose_secret())
+        .filter(|token| !token.is_empty())
+        .map(Token::new);
+    options.timeout = Duration::from_secs(u64::from(target.request_timeout_seconds));
+    crm_client::Target::new(options).map_err(|error| crm_failure(&error).into())
 }
 
 /// A delivery error in the words of the CLI and the pages.

@@ -27,6 +27,9 @@ impl Failure {
         }
     }
 
+    /// The kind of whatever the database is to blame for.
+    pub const DATABASE: &'static str = "database";
+
     /// The failure inside `error`, or one made of its text for errors nobody foresaw.
     pub fn of(error: &anyhow::Error) -> Self {
         error

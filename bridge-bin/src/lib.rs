@@ -11,12 +11,16 @@ pub mod config;
 pub mod convert;
 pub mod demo;
 pub mod devices;
+pub mod entries;
+mod failpoint;
 mod failure;
 pub mod http;
 pub mod jobs;
 pub mod lifecycle;
+pub mod notify;
 pub mod scheduler;
 pub mod secret;
+pub mod status;
 pub mod store;
 pub mod zone;
 

@@ -1,6 +1,20 @@
 //! Stopping: first softly, so that what is under way is finished and leases are given back; then at once.
 
+use std::time::Duration;
+
 use tokio::sync::watch;
+
+use crate::app::App;
+use crate::store::entity::node;
+
+/// What is under way gets this long when the process stops.
+pub const GRACE: Duration = Duration::from_secs(10);
+
+/// A node says so often that it is there.
+const PRESENT: Duration = Duration::from_mins(1);
+
+/// A node that was not heard of for so long, in seconds, is taken for gone.
+pub const SILENT: i64 = 150;
 
 /// Asks everybody to stop.
 #[derive(Debug, Clone)]
@@ -46,6 +60,37 @@ impl Stop {
     /// Whether the stop was asked for.
     pub fn is_requested(&self) -> bool {
         *self.0.borrow()
+    }
+}
+
+/// Says from time to time that this process serves the store, until asked to stop (B50).
+pub async fn be_present(app: App, role: &str, url: Option<String>, mut stop: Stop) {
+    let started_at = app.clock.now();
+    while !stop.is_requested() {
+        let node = node::Model {
+            name: app.node.to_string(),
+            role: role.to_owned(),
+            url: url.clone(),
+            pid: i64::from(std::process::id()),
+            started_at,
+            seen_at: app.clock.now(),
+        };
+        if let Err(error) = app.store.announce(node).await {
+            tracing::debug!(%error, "the others cannot be told that this node is there");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(PRESENT) => {}
+            () = stop.requested() => {}
+        }
+    }
+    leave(&app).await;
+}
+
+/// Hands back whatever this process still holds, so that others need not wait for it.
+pub async fn leave(app: &App) {
+    let left = tokio::time::timeout(GRACE / 2, app.store.leave(&app.node)).await;
+    if !matches!(left, Ok(Ok(()))) {
+        tracing::warn!("nothing could be handed back; what was held ends by itself");
     }
 }
 

@@ -1,39 +1,53 @@
-//! When, never what: due rows, cron texts, and one task per job at a time.
+//! When, never what: due rows, cron texts, and one task per job and terminal at a time.
+//!
+//! Any number of nodes run this on one store. What is due stands in tables; a node claims it by a lease, so that
+//! whatever a dead node had claimed is due again by itself when the lease has ended.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::time::Duration;
 
 use chrono::DateTime;
 use croner::Cron;
 use jiff::tz::TimeZone;
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use sea_orm::ActiveValue::{NotSet, Set};
+use tokio::task::{Id, JoinError, JoinSet};
 
 use crate::app::App;
-use crate::jobs;
-use crate::lifecycle::Stop;
+use crate::failure::Failure;
+use crate::jobs::{self, Held, clean_up, poll, process, sync};
+use crate::lifecycle::{self, GRACE, Stop};
+use crate::store::bell::Bell;
+use crate::store::due::Wanted;
+use crate::store::entity::{device, due_target, run, schedule};
+use crate::store::schedule::{CLEAN_UP, POLL, PROCESS, SYNC};
 use crate::zone;
 
-/// Looks at the due rows at least this often, so that a schedule changed elsewhere is noticed.
+/// Looks at the due rows at least this often, in seconds: not every change is called out, and no call is certain.
 const LOOK_AGAIN: i64 = 15;
 
-/// What can be due.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// For a cron text that never matches.
+const NEVER: i64 = 366 * 86_400;
+
+/// What is done by one node at a time, beside the reading of terminals and the telling of targets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Job {
-    Poll,
     Process,
-    Sync,
+    CleanUp,
 }
 
 impl Job {
-    const ALL: [Self; 3] = [Self::Poll, Self::Process, Self::Sync];
+    fn of(name: &str) -> Option<Self> {
+        match name {
+            PROCESS => Some(Self::Process),
+            CLEAN_UP => Some(Self::CleanUp),
+            _ => None,
+        }
+    }
 
     const fn name(self) -> &'static str {
         match self {
-            Self::Poll => "poll",
-            Self::Process => "process",
-            Self::Sync => "sync",
+            Self::Process => PROCESS,
+            Self::CleanUp => CLEAN_UP,
         }
     }
 }
@@ -75,26 +89,43 @@ pub fn next_due(cron: &str, zone: &TimeZone, now: i64) -> Option<i64> {
     None
 }
 
-/// Writes the configured schedules into the store.
+/// When a schedule falls due next; far away if its cron text never matches.
+pub fn following(row: &schedule::Model, now: i64) -> Result<i64, Failure> {
+    let zone = zone::lookup(&row.zone)?;
+    Ok(next_due(&row.cron, &zone, now).unwrap_or(now + NEVER))
+}
+
+/// Writes the configured schedules into the store. What a person changed at run time stays, unless the configuration
+/// says something else than it did when it was last read.
 pub async fn install(app: &App) -> anyhow::Result<()> {
     let now = app.clock.now();
     let zone = &app.config.timezone.0;
     let schedule = &app.config.schedule;
     let known = app.store.schedules().await?;
-    for (job, cron) in [
-        (Job::Poll, &schedule.poll),
-        (Job::Process, &schedule.process),
-        (Job::Sync, &schedule.sync),
+    for (name, cron) in [
+        (POLL, &schedule.poll),
+        (PROCESS, &schedule.process),
+        (SYNC, &schedule.sync),
+        (CLEAN_UP, &schedule.clean_up),
     ] {
         // A new bridge begins at once: nobody wants to wait a quarter of an hour for the first reading.
-        let next = if known.iter().any(|row| row.name == job.name()) {
-            next_due(&cron.0, &app.zone, now).unwrap_or(now + 3600)
-        } else {
-            now
+        let before = known.iter().find(|row| row.name == name);
+        let next = match before {
+            Some(_) => next_due(&cron.0, &app.zone, now).unwrap_or(now + NEVER),
+            None => now,
         };
-        app.store
-            .set_schedule(job.name(), &cron.0, zone, next)
+        let changed = app
+            .store
+            .install_schedule(name, &cron.0, zone, next)
             .await?;
+        if let Some(before) = before.filter(|row| changed && row.cron != cron.0) {
+            tracing::info!(
+                schedule = name,
+                before = before.cron,
+                now = cron.0,
+                "the configuration changed the schedule"
+            );
+        }
     }
     Ok(())
 }
@@ -102,105 +133,125 @@ pub async fn install(app: &App) -> anyhow::Result<()> {
 /// What is under way in this process. What falls due while it still runs is passed over, not queued.
 #[derive(Default)]
 struct Running {
-    tasks: JoinSet<Task>,
-    names: BTreeSet<Task>,
-    /// Punches came since days were last assessed.
-    unassessed: bool,
+    tasks: JoinSet<Ended>,
+    names: HashMap<Id, Task>,
+    /// Nothing is begun before: the database is in trouble.
+    rest_until: i64,
 }
 
-/// One thing at a time each: a job, or the reading of one terminal, which waits for no other (P6).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// One thing at a time each: a job, the reading of one terminal or the delivery to one target (by its place in the
+/// configuration), which wait for no other (P6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Task {
     Job(Job),
     Terminal(i64),
+    Target(usize),
+}
+
+/// How a task ended, as far as the schedule cares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    Well,
+    /// The database did not take it; whatever it was is still due.
+    NoDatabase,
 }
 
 impl Running {
-    fn start(&mut self, task: Task, work: impl Future<Output = ()> + Send + 'static) {
-        if self.names.insert(task) {
-            self.tasks.spawn(async move {
-                work.await;
-                task
-            });
-        }
+    fn has(&self, task: Task) -> bool {
+        self.names.values().any(|running| *running == task)
     }
 
-    fn job(&mut self, app: &App, job: Job, stop: &Stop) {
-        let (app, stop) = (app.clone(), stop.clone());
-        self.start(Task::Job(job), async move {
-            run_job(&app, job, Vec::new(), stop).await;
-        });
+    fn terminals(&self) -> Vec<i64> {
+        let id = |task: &Task| match task {
+            Task::Terminal(id) => Some(*id),
+            Task::Job(_) | Task::Target(_) => None,
+        };
+        self.names.values().filter_map(id).collect()
     }
 
-    async fn poll(&mut self, app: &App, slots: &Arc<Semaphore>, stop: &Stop) -> anyhow::Result<()> {
-        for device in app
-            .store
-            .devices()
-            .await?
-            .into_iter()
-            .filter(|row| row.enabled)
-        {
-            let (app, stop, slots) = (app.clone(), stop.clone(), Arc::clone(slots));
-            self.start(Task::Terminal(device.id), async move {
-                let Ok(_slot) = slots.acquire().await else {
-                    return;
-                };
-                run_job(&app, Job::Poll, vec![device.name], stop).await;
-            });
-        }
-        Ok(())
+    fn start(&mut self, task: Task, work: impl Future<Output = Ended> + Send + 'static) {
+        let handle = self.tasks.spawn(work);
+        self.names.insert(handle.id(), task);
     }
 
-    fn ended(&mut self, ended: Result<Task, tokio::task::JoinError>) {
+    fn ended(&mut self, ended: Result<(Id, Ended), JoinError>, now: i64, rest: i64) {
+        let id = match &ended {
+            Ok((id, _)) => *id,
+            Err(error) => error.id(),
+        };
+        let task = self.names.remove(&id);
         match ended {
-            Ok(task) => {
-                self.names.remove(&task);
-                self.unassessed |= matches!(task, Task::Terminal(_));
-            }
-            Err(error) => {
-                tracing::error!(%error, "a job broke off");
-                // Which one it was is not told; leases keep the others safe from a second start.
-                self.names.clear();
-            }
+            Ok((_, Ended::Well)) => {}
+            Ok((_, Ended::NoDatabase)) => self.rest_until = now + rest,
+            Err(error) => tracing::error!(?task, %error, "a task broke off"),
         }
     }
 }
 
-/// Runs jobs as their rows fall due, until asked to stop.
+/// Runs jobs as their rows fall due, until asked to stop. Then what is under way gets [`GRACE`] to come to an end;
+/// what needs longer is dropped and handed back to the other nodes.
 pub async fn run(app: App, mut stop: Stop) {
+    let bell = Bell::of(&app.store);
     let mut running = Running::default();
-    let at_once = usize::try_from(app.config.polling.concurrency).unwrap_or(8);
-    let slots = Arc::new(Semaphore::new(at_once));
+    let look_again = LOOK_AGAIN.min(i64::from(app.config.polling.lease_seconds));
     while !stop.is_requested() {
         let now = app.clock.now();
-        let wait = match turn(&app, now, &mut running, &slots, &stop).await {
-            Ok(next) => (next - now).clamp(1, LOOK_AGAIN),
+        let turn = turn(&app, now, &mut running, &stop);
+        let mut asked_to_stop = stop.clone();
+        // A database that does not answer must not keep the process from stopping.
+        let turned = tokio::select! {
+            turned = turn => turned,
+            () = asked_to_stop.requested() => break,
+        };
+        let wait = match turned {
+            Ok(next) => next.map_or(look_again, |next| (next - now).clamp(1, look_again)),
             Err(error) => {
+                let failure = Failure::of(&error);
                 tracing::error!(
-                    error = format!("{error:#}"),
+                    error = failure.message,
+                    remedy = failure.remedy,
                     "the schedule cannot be read; trying again"
                 );
-                LOOK_AGAIN
+                look_again
             }
         };
         tokio::select! {
-            () = tokio::time::sleep(Duration::from_secs(u64::try_from(wait).unwrap_or(1))) => {}
-            Some(ended) = running.tasks.join_next() => running.ended(ended),
+            () = tokio::time::sleep(Duration::from_secs(wait.unsigned_abs())) => {}
+            Some(ended) = running.tasks.join_next_with_id() => running.ended(ended, app.clock.now(), look_again),
+            () = bell.rung() => {}
             () = stop.requested() => {}
         }
     }
-    while running.tasks.join_next().await.is_some() {}
+    let all = async { while running.tasks.join_next().await.is_some() {} };
+    if tokio::time::timeout(GRACE, all).await.is_err() {
+        tracing::warn!(
+            tasks = running.tasks.len(),
+            "not finished in time; dropped and handed back"
+        );
+        running.tasks.shutdown().await;
+    }
+    lifecycle::leave(&app).await;
 }
 
-/// Starts what is due; returns when to look again.
+/// Starts what is due; returns when to look again, if it is known.
 async fn turn(
     app: &App,
     now: i64,
     running: &mut Running,
-    slots: &Arc<Semaphore>,
     stop: &Stop,
-) -> anyhow::Result<i64> {
-    let mut next = now + LOOK_AGAIN;
+) -> anyhow::Result<Option<i64>> {
+    if running.rest_until > now {
+        return Ok(Some(running.rest_until));
+    }
+    let mut next: Option<i64> = None;
+    let mut sooner = |at: i64| next = Some(next.map_or(at, |next| next.min(at)));
+    let (mut polls, mut deliveries) = (false, false);
+    let held = app.store.held_leases(app.clock.now_ms()).await?;
+    // When a lease ends that another node holds.
+    let ends = |name: &str| {
+        let found = held.iter().find(|(row, _)| row.name == name);
+        found.map(|(_, remaining_ms)| now + remaining_ms.div_euclid(1000) + 1)
+    };
     for row in app
         .store
         .schedules()
@@ -208,87 +259,227 @@ async fn turn(
         .into_iter()
         .filter(|row| row.enabled)
     {
-        let Some(job) = Job::ALL.into_iter().find(|job| job.name() == row.name) else {
-            continue;
-        };
-        let zone = zone::lookup(&row.zone)?;
-        let Some(due) = next_due(&row.cron, &zone, now) else {
-            continue;
-        };
+        let following = following(&row, now)?;
         // A row far in the future was written by a clock that was wrong.
-        if row.next_due > now && row.next_due <= due {
-            next = next.min(row.next_due);
+        let waits = row.next_due > now && row.next_due <= following;
+        sooner(if waits { row.next_due } else { following });
+        polls |= row.name == POLL;
+        deliveries |= row.name == SYNC;
+        if waits {
             continue;
         }
-        next = next.min(due);
-        if app.store.advance(&row.name, row.next_due, due).await? {
-            match job {
-                Job::Poll => running.poll(app, slots, stop).await?,
-                job => running.job(app, job, stop),
+        match (row.name.as_str(), Job::of(&row.name)) {
+            (POLL, _) => {
+                app.store
+                    .call_for_polls(row.next_due, following, now)
+                    .await?;
+            }
+            (SYNC, _) => {
+                let targets: Vec<&str> = app
+                    .targets
+                    .iter()
+                    .map(|target| target.id.as_str())
+                    .collect();
+                app.store
+                    .call_for_deliveries(&targets, row.next_due, following, now)
+                    .await?;
+            }
+            (_, Some(job)) if !running.has(Task::Job(job)) => match ends(process::LEASE) {
+                Some(ends) => sooner(ends),
+                None => {
+                    let app = app.clone();
+                    running.start(
+                        Task::Job(job),
+                        async move { run_job(&app, job, &row).await },
+                    );
+                }
+            },
+            _ => {}
+        }
+    }
+    if deliveries {
+        let due = app.store.due_targets().await?;
+        for (index, target) in app.targets.iter().enumerate() {
+            let Some(row) = due.get(&target.id) else {
+                continue;
+            };
+            let Some(due_at) = row.due_at.filter(|_| !running.has(Task::Target(index))) else {
+                continue;
+            };
+            if due_at > now {
+                sooner(due_at);
+            } else if let Some(ends) = ends(&sync::lease(&target.id)) {
+                sooner(ends);
+            } else {
+                let (app, row, stop) = (app.clone(), row.clone(), stop.clone());
+                running.start(Task::Target(index), async move {
+                    tell_target(&app, &row, stop).await
+                });
             }
         }
     }
-    if running.unassessed && !running.names.contains(&Task::Job(Job::Process)) {
-        running.unassessed = false;
-        running.job(app, Job::Process, stop);
-    }
-    let deliverable = jobs::sync::is_configured(app) && !jobs::sync::is_paused(app, now).await?;
-    let retry = app.store.next_retry(jobs::sync::TARGET).await?;
-    if let Some(retry) = retry.filter(|_| deliverable) {
-        if retry <= now {
-            running.job(app, Job::Sync, stop);
+    if polls {
+        claim_terminals(app, running, stop).await?;
+        if let Some(due) = app.store.next_due_device(now).await? {
+            sooner(due);
         }
-        next = next.min(retry.max(now + 5));
     }
     Ok(next)
 }
 
-/// Runs one job, with its history.
-async fn run_job(app: &App, job: Job, devices: Vec<String>, stop: Stop) {
-    let report = async {
-        let id = app
+async fn claim_terminals(app: &App, running: &mut Running, stop: &Stop) -> anyhow::Result<()> {
+    let reading = running.terminals();
+    let at_once = usize::try_from(app.config.polling.concurrency).unwrap_or(8);
+    let asked = app.clock.monotonic();
+    let wanted = Wanted {
+        holder: &app.node,
+        term_ms: jobs::term_ms(app),
+        limit: at_once.saturating_sub(reading.len()) as u64,
+        except: &reading,
+    };
+    for (device, lease) in app.store.claim_due(wanted, app.clock.now_ms()).await? {
+        let held = Held::new(app, lease, asked);
+        let (app, stop) = (app.clone(), stop.clone());
+        running.start(Task::Terminal(device.id), async move {
+            read_terminal(&app, &device, held, stop).await
+        });
+    }
+    Ok(())
+}
+
+/// Reads one terminal. Only what is news goes into the history (P7).
+async fn read_terminal(app: &App, device: &device::Model, held: Held, stop: Stop) -> Ended {
+    let started = app.clock.now();
+    let options = poll::Options {
+        stop: Some(stop),
+        ..Default::default()
+    };
+    let poll = poll::run_claimed(app, device, held, &options).await;
+    if poll
+        .error
+        .as_ref()
+        .is_some_and(poll::Trouble::is_of_database)
+    {
+        return Ended::NoDatabase;
+    }
+    if poll.new_records == 0 && poll.error.is_none() && device.last_error.is_none() {
+        return Ended::Well;
+    }
+    let row = run::ActiveModel {
+        id: NotSet,
+        job: Set(POLL.to_owned()),
+        node: Set(app.node.to_string()),
+        started_at: Set(started),
+        ended_at: Set(Some(app.clock.now())),
+        outcome: Set(Some("ok".to_owned())),
+        report: Set(Some(to_json(&poll::Report::of(vec![poll])))),
+    };
+    if let Err(error) = app.store.note_run(row).await {
+        tracing::warn!(device = device.name, %error, "the reading is missing in the history");
+    }
+    Ended::Well
+}
+
+/// Tells one target what is due, with its history. It stays due until that has ended.
+async fn tell_target(app: &App, due: &due_target::Model, stop: Stop) -> Ended {
+    let options = sync::Options {
+        target: Some(due.target.clone()),
+        stop: Some(stop),
+        ..Default::default()
+    };
+    let told = async {
+        let begun = app
+            .store
+            .begin_run(SYNC, &app.node, app.clock.now())
+            .await?;
+        let result = sync::run_within(app, &options, Duration::ZERO).await;
+        let now = app.clock.now();
+        match &result {
+            // Another node was quicker.
+            Err(error) if is_busy(error) => return Ok(app.store.forget_run(begun).await?),
+            Ok(report) if report.total == 0 && report.queued == 0 => {
+                app.store.forget_run(begun).await?;
+            }
+            Ok(report) => {
+                app.store
+                    .end_run(begun, "ok", to_json(report), None, now)
+                    .await?;
+            }
+            Err(error) => {
+                let text = to_json(&format!("{error:#}"));
+                app.store.end_run(begun, "error", text, None, now).await?;
+            }
+        }
+        let paused = app.store.target(&due.target).await?;
+        let paused = paused
+            .and_then(|row| row.paused_until)
+            .filter(|until| *until > now);
+        let next = match paused {
+            Some(until) => Some(until),
+            None => {
+                let retry = app.store.next_retry(&due.target).await?;
+                retry.map(|at| at.max(now + 5))
+            }
+        };
+        app.store.target_done(due, next).await?;
+        result.map(drop)
+    };
+    finished(SYNC, told.await)
+}
+
+/// Runs one job, with its history. Its row moves on at the end, unless work came meanwhile.
+async fn run_job(app: &App, job: Job, row: &schedule::Model) -> Ended {
+    let ran = async {
+        let begun = app
             .store
             .begin_run(job.name(), &app.node, app.clock.now())
             .await?;
         let result = match job {
-            Job::Poll => {
-                let options = jobs::poll::Options {
-                    devices,
-                    stop: Some(stop),
-                    ..Default::default()
-                };
-                jobs::poll::run(app, &options)
+            Job::Process => {
+                let options = process::Options::default();
+                process::run_within(app, &options, Duration::ZERO)
                     .await
                     .map(|report| to_json(&report))
             }
-            Job::Process => jobs::process::run(app, &jobs::process::Options::default())
+            Job::CleanUp => clean_up::run(app, false)
                 .await
                 .map(|report| to_json(&report)),
-            Job::Sync => jobs::sync::run(
-                app,
-                &jobs::sync::Options {
-                    stop: Some(stop),
-                    ..Default::default()
-                },
-            )
-            .await
-            .map(|report| to_json(&report)),
         };
+        if result.as_ref().is_err_and(is_busy) {
+            // Another node was quicker, and moves the row on.
+            return Ok(app.store.forget_run(begun).await?);
+        }
+        let now = app.clock.now();
+        let next = following(row, now)?;
         let (outcome, text) = match &result {
             Ok(report) => ("ok", report.clone()),
             Err(error) => ("error", to_json(&format!("{error:#}"))),
         };
         app.store
-            .end_run(id, outcome, text, app.clock.now())
+            .end_run(begun, outcome, text, Some(next), now)
             .await?;
-        result
+        result.map(drop)
     };
-    if let Err(error) = report.await {
-        tracing::error!(
-            job = job.name(),
-            error = format!("{error:#}"),
-            "the job failed; it runs again when it is next due"
-        );
+    finished(job.name(), ran.await)
+}
+
+fn is_busy(error: &anyhow::Error) -> bool {
+    Failure::of(error).kind == "busy"
+}
+
+fn finished(job: &str, result: anyhow::Result<()>) -> Ended {
+    let Err(error) = result else {
+        return Ended::Well;
+    };
+    tracing::error!(
+        job,
+        error = format!("{error:#}"),
+        "the job failed; it runs again when it is next due"
+    );
+    if Failure::of(&error).kind == Failure::DATABASE {
+        Ended::NoDatabase
+    } else {
+        Ended::Well
     }
 }
 

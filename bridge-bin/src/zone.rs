@@ -53,6 +53,12 @@ pub fn rfc3339(zone: &TimeZone, instant: i64) -> String {
     )
 }
 
+/// RFC 3339 in UTC, like `2026-03-03T12:00:00Z`.
+pub fn utc(instant: i64) -> String {
+    let civil = civil_at(&TimeZone::UTC, instant);
+    civil.format("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
 /// The first instant (Unix seconds) at which a civil time occurs, or `None` if a clock change skips it.
 pub fn earliest(zone: &TimeZone, civil: NaiveDateTime) -> Option<i64> {
     use jiff::tz::AmbiguousOffset;

@@ -104,14 +104,31 @@ pub fn single(answer: &Answer, hidden: &str) -> Result<Outcome, Error> {
     }
 }
 
+/// What is to become of a step.
 pub(crate) enum Verdict {
     Done(Vec<Outcome>),
     Wait {
         after: Option<Duration>,
+        /// The target asks to be left alone altogether.
+        quiet: bool,
         reason: String,
     },
     Split,
     OneByOne,
+}
+
+impl Verdict {
+    /// The verdict on a single entry.
+    pub(crate) fn of(answer: &Answer, outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Retry { after, reason, .. } => Self::Wait {
+                after,
+                quiet: answer.status == 429 || after.is_some(),
+                reason,
+            },
+            outcome => Self::Done(vec![outcome]),
+        }
+    }
 }
 
 /// What the answer to a batch means.
@@ -136,7 +153,7 @@ pub(crate) fn batch(answer: &Answer, entries: &[Entry], hidden: &str) -> Result<
                 None => Verdict::Done(vec![Outcome::Accepted { remote_id: None }; entries.len()]),
             }
         }
-        Outcome::Retry { after, reason, .. } => Verdict::Wait { after, reason },
+        outcome @ Outcome::Retry { .. } => Verdict::of(answer, outcome),
         // Of a batch, 409 does not say which entries are known.
         _ => results().unwrap_or(Verdict::Split),
     })
@@ -231,7 +248,7 @@ fn accepted(json: Option<&Value>) -> Outcome {
 
 impl Answer {
     /// By the body, not by the type alone: much of the world's PHP sends its JSON as `text/html`.
-    fn is_web_page(&self) -> bool {
+    pub(crate) fn is_web_page(&self) -> bool {
         let body = self
             .body
             .strip_prefix(b"\xef\xbb\xbf")
@@ -249,7 +266,7 @@ impl Answer {
         begins("<!doctype html") || begins("<html") || (html && begins("<"))
     }
 
-    fn json(&self) -> Option<Value> {
+    pub(crate) fn json(&self) -> Option<Value> {
         serde_json::from_slice(&self.body).ok()
     }
 

@@ -25,6 +25,12 @@ pub enum Error {
     /// The token cannot be sent in a header.
     #[error("the token holds a character that no HTTP header can carry")]
     BadToken,
+    /// The connector cannot do without an option.
+    #[error("the target's {option} is not set")]
+    MissingOption {
+        /// Its name.
+        option: &'static str,
+    },
     /// 401, 403 or 407.
     #[error("the target does not let us in (HTTP {status}){}", words.as_ref().map(|words| format!(": {words}")).unwrap_or_default())]
     Unauthorised {
@@ -78,6 +84,7 @@ impl Error {
             Self::BadAddress { .. } => "crm_bad_address",
             Self::Insecure { .. } => "crm_insecure_address",
             Self::BadToken => "crm_bad_token",
+            Self::MissingOption { .. } => "crm_missing_option",
             Self::Unauthorised { .. } => "crm_unauthorised",
             Self::Moved { .. } => "crm_moved",
             Self::NotHere { .. } => "crm_not_here",
@@ -104,6 +111,7 @@ impl Error {
             Self::BadToken => {
                 "Set the token again: one line of plain ASCII, without quotes or spaces."
             }
+            Self::MissingOption { .. } => "Set the option: this connector cannot do without it.",
             Self::Unauthorised { status: 407, .. } => {
                 "The proxy wants a login: check the proxy settings."
             }

@@ -20,7 +20,7 @@
 //!     ..DayEntry::default()
 //! };
 //!
-//! // In life this is `HttpCrm::new(options)?`.
+//! // In life this is `Target::new(options)?`.
 //! let crm = FakeCrm::new();
 //! let morning = day.freeze("hr", 1);
 //! assert!(matches!(crm.push(&[morning.clone()]).await.unwrap()[0], Outcome::Accepted { .. }));
@@ -39,8 +39,11 @@
 //! |---|---|
 //! | `fake` | `FakeCrm`: an in-memory CRM with scripted failures, for tests |
 
+mod address;
 mod answer;
 mod api;
+mod connector;
+mod day;
 mod entry;
 mod error;
 #[cfg(feature = "fake")]
@@ -48,11 +51,23 @@ mod fake;
 mod http;
 mod key;
 pub mod plan;
+mod punch;
+mod request;
+mod session;
+mod target;
+mod time;
+mod token;
 
 pub use api::{Crm, Outcome, Reached};
-pub use entry::{DayEntry, Entry, ThawError};
+pub use connector::webhook::{SIGNATURE_HEADER, WebhookError, sign_webhook, verify_webhook};
+pub use day::DayEntry;
+pub use entry::{Entry, ThawError};
 pub use error::Error;
 #[cfg(feature = "fake")]
 pub use fake::{FakeCrm, Fault, Received};
-pub use http::{HttpCrm, HttpOptions, Token};
 pub use key::IdempotencyKey;
+pub use punch::PunchEntry;
+pub use request::Request;
+pub use session::SessionEntry;
+pub use target::{Connector, Kind, Target, TargetOptions, UnknownKind};
+pub use token::Token;

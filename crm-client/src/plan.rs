@@ -23,9 +23,10 @@ use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::time::Duration;
 
-use crate::answer::{Verdict, batch, shorten};
+use crate::answer::{batch, shorten};
 use crate::{Entry, Error, Outcome};
 
+pub(crate) use crate::answer::Verdict;
 pub use crate::answer::{Answer, check, single};
 
 /// After so many requests in a row without an answer, the rest of a push is not sent: each would wait as long.
@@ -53,6 +54,34 @@ pub enum Reply {
     },
 }
 
+/// What a [`Reply`] comes to, once somebody has read it.
+pub(crate) enum Ending {
+    Judged(Verdict),
+    Failed(Error),
+    NotConnected { reason: String },
+    NoAnswer { reason: String },
+}
+
+impl Ending {
+    /// Reads a reply; what an answer means, `judge` says.
+    pub(crate) fn of(reply: Reply, judge: impl FnOnce(&Answer) -> Result<Verdict, Error>) -> Self {
+        match reply {
+            Reply::Answer(answer) => match judge(&answer) {
+                Ok(verdict) => Self::Judged(verdict),
+                Err(error) => Self::Failed(error),
+            },
+            Reply::Tls { reason } => Self::Failed(Error::Tls { reason }),
+            Reply::NotConnected { reason } => Self::NotConnected { reason },
+            Reply::NoAnswer { reason } => Self::NoAnswer { reason },
+        }
+    }
+
+    pub(crate) fn rejected(reason: impl Into<String>) -> Self {
+        let reason = reason.into();
+        Self::Judged(Verdict::Done(vec![Outcome::Rejected { reason }]))
+    }
+}
+
 /// One request to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
@@ -68,7 +97,7 @@ impl Step {
         self.range().start
     }
 
-    fn range(&self) -> Range<usize> {
+    pub(crate) fn range(&self) -> Range<usize> {
         match self {
             Self::Single(index) => *index..*index + 1,
             Self::Batch(range) => range.clone(),
@@ -101,10 +130,31 @@ impl<'a> Plan<'a> {
         Self::new(entries, (0..entries.len()).map(Step::Single).collect())
     }
 
+    /// Each entry alone, in the order of these indices.
+    pub(crate) fn in_order(entries: &'a [Entry], order: impl IntoIterator<Item = usize>) -> Self {
+        Self::new(entries, order.into_iter().map(Step::Single).collect())
+    }
+
     /// In batches of up to `size`.
     pub fn batches(entries: &'a [Entry], size: NonZeroUsize) -> Self {
-        let starts = (0..entries.len()).step_by(size.get());
-        let steps = starts.map(|start| step(start..(start + size.get()).min(entries.len())));
+        Self::batches_of(entries, size, |_, _| true)
+    }
+
+    /// In batches of up to `size`, none of which holds two neighbours that do not belong `together`.
+    pub(crate) fn batches_of(
+        entries: &'a [Entry],
+        size: NonZeroUsize,
+        together: impl FnMut(&Entry, &Entry) -> bool,
+    ) -> Self {
+        let mut start = 0;
+        let runs = entries.chunk_by(together).map(|run| {
+            start += run.len();
+            start - run.len()..start
+        });
+        let steps = runs.flat_map(|run| {
+            let starts = run.clone().step_by(size.get());
+            starts.map(move |start| step(start..(start + size.get()).min(run.end)))
+        });
         Self::new(entries, steps.collect())
     }
 
@@ -133,41 +183,58 @@ impl<'a> Plan<'a> {
         self.todo.pop()
     }
 
+    /// Something of this push is settled already, be it as `Retry`.
+    pub(crate) fn has_settled(&self) -> bool {
+        self.outcomes.iter().any(Option::is_some)
+    }
+
     /// Takes in how `step` ended.
     ///
     /// What concerns the whole target is an error if it comes first. Once an entry of this push has been settled,
     /// its outcome is worth more than the error: the rest is to be tried again, and will meet the error first.
     pub fn settle(&mut self, step: &Step, reply: Reply) -> Result<(), Error> {
-        self.unanswered = if matches!(reply, Reply::NoAnswer { .. }) {
+        let (entries, hidden) = (&self.entries[step.range()], self.hidden);
+        let ending = Ending::of(reply, |answer| match step {
+            Step::Single(_) => single(answer, hidden).map(|outcome| Verdict::of(answer, outcome)),
+            Step::Batch(_) => batch(answer, entries, hidden),
+        });
+        self.end(step, ending)
+    }
+
+    /// As [`settle`](Self::settle), for those who read replies themselves.
+    pub(crate) fn end(&mut self, step: &Step, ending: Ending) -> Result<(), Error> {
+        self.unanswered = if matches!(ending, Ending::NoAnswer { .. }) {
             self.unanswered + 1
         } else {
             0
         };
-        let settled = match reply {
-            Reply::Answer(answer) => self.read(step, &answer),
-            Reply::Tls { reason } => Err(Error::Tls {
-                reason: shorten(&reason, self.hidden),
-            }),
-            Reply::NotConnected { reason } => {
+        match ending {
+            Ending::Judged(verdict) => self.follow(step, verdict),
+            Ending::NotConnected { reason } => {
                 self.retry(step, None, &reason);
                 self.give_up(None, &reason);
-                Ok(())
             }
-            Reply::NoAnswer { reason } => {
+            Ending::NoAnswer { reason } => {
                 self.retry(step, None, &reason);
                 if self.unanswered >= PATIENCE {
                     self.give_up(None, &reason);
                 }
-                Ok(())
             }
-        };
-        let Err(error) = settled else { return Ok(()) };
-        if self.outcomes.iter().all(Option::is_none) {
-            return Err(error);
+            Ending::Failed(error) => {
+                let error = match error {
+                    Error::Tls { reason } => Error::Tls {
+                        reason: shorten(&reason, self.hidden),
+                    },
+                    error => error,
+                };
+                if !self.has_settled() {
+                    return Err(error);
+                }
+                let reason = error.to_string();
+                self.retry(step, None, &reason);
+                self.give_up(None, &reason);
+            }
         }
-        let reason = error.to_string();
-        self.retry(step, None, &reason);
-        self.give_up(None, &reason);
         Ok(())
     }
 
@@ -184,43 +251,33 @@ impl<'a> Plan<'a> {
             .collect()
     }
 
-    fn read(&mut self, step: &Step, answer: &Answer) -> Result<(), Error> {
-        let verdict = match step {
-            Step::Single(_) => match single(answer, self.hidden)? {
-                Outcome::Retry { after, reason, .. } => Verdict::Wait { after, reason },
-                outcome => Verdict::Done(vec![outcome]),
-            },
-            Step::Batch(range) => batch(answer, &self.entries[range.clone()], self.hidden)?,
-        };
+    fn follow(&mut self, step: &Step, verdict: Verdict) {
         match verdict {
             Verdict::Done(outcomes) => {
                 for (place, outcome) in self.outcomes[step.range()].iter_mut().zip(outcomes) {
                     *place = Some(outcome);
                 }
             }
-            Verdict::Wait { after, reason } => {
+            Verdict::Wait {
+                after,
+                quiet,
+                reason,
+            } => {
                 self.retry(step, after, &reason);
                 // The target asks for quiet, so it is left alone.
-                if answer.status == 429 || after.is_some() {
+                if quiet {
                     self.give_up(after, &reason);
                 }
             }
             Verdict::Split => {
                 let Range { start, end } = step.range();
                 let middle = usize::midpoint(start, end);
-                tracing::debug!(
-                    entries = end - start,
-                    status = answer.status,
-                    "a batch was refused and is split"
-                );
+                tracing::debug!(entries = end - start, "a batch was refused and is split");
                 self.todo
                     .extend([self::step(middle..end), self::step(start..middle)]);
             }
             Verdict::OneByOne => {
-                tracing::debug!(
-                    status = answer.status,
-                    "the target takes no batches; sending one by one"
-                );
+                tracing::debug!("the target takes no batches; sending one by one");
                 self.todo.push(step.clone());
                 self.todo = self
                     .todo
@@ -229,7 +286,6 @@ impl<'a> Plan<'a> {
                     .collect();
             }
         }
-        Ok(())
     }
 
     fn retry(&mut self, step: &Step, after: Option<Duration>, reason: &str) {

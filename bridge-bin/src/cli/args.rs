@@ -161,6 +161,14 @@ pub(super) fn date(text: &str) -> Result<NaiveDate, String> {
         .ok_or_else(|| "this is no date; write it like 2026-03-01".to_owned())
 }
 
+/// A cron text of five fields, or six with the seconds first.
+pub(super) fn cron(text: &str) -> Result<String, String> {
+    let parsed: Result<croner::Cron, _> = text.parse();
+    parsed.map(|_| text.to_owned()).map_err(|error| {
+        format!("{text:?} is no schedule ({error}); write five fields like '*/15 * * * *'")
+    })
+}
+
 /// A name of 1 to 100 printable characters.
 pub(super) fn name(text: &str) -> Result<String, String> {
     let text = text.trim();

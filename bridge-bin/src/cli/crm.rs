@@ -1,42 +1,93 @@
-//! `crm`: is the target there, and how does delivery stand?
+//! `crm`: are the targets there, how does delivery stand, and what exactly would be sent?
 
 use clap::{Args, Subcommand};
 use crm_client::Crm as _;
 use serde::Serialize;
+use serde_json::json;
 
 use super::Exit;
 use super::context::Context;
-use super::output;
+use super::output::{self, note, table};
 use crate::convert;
+use crate::jobs::poll::utc;
 use crate::jobs::sync;
+use crate::store::entity::outbox;
 
-/// The CRM: test the connection, count what was delivered
+/// The CRM and all other targets: test the connection, count what was delivered, look at what is sent
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
 Example:
   zk-bridge crm test
-  zk-bridge crm stats --json")]
+  zk-bridge crm stats --json
+  zk-bridge crm preview --target hr
+  zk-bridge crm dead-letters")]
 pub(super) enum Crm {
     Test(Test),
     Stats(Stats),
+    Preview(Preview),
+    DeadLetters(DeadLetters),
 }
 
-/// Ask whether the CRM can be reached and lets us in, without telling it anything
+/// Ask whether a target can be reached and lets us in, without telling it anything
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
   ZK_BRIDGE_CRM_URL=https://crm.example.com/api/attendance zk-bridge crm test")]
-pub(super) struct Test {}
+pub(super) struct Test {
+    /// Which target; needed if there are several
+    #[arg(long, value_name = "ID")]
+    target: Option<String>,
+}
 
 /// Count the records delivered, waiting and failed
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
   zk-bridge crm stats")]
-pub(super) struct Stats {}
+pub(super) struct Stats {
+    /// Only of this target [default: all together]
+    #[arg(long, value_name = "ID")]
+    target: Option<String>,
+}
+
+/// Print the requests by which the next records would be sent, without sending them
+///
+/// If nothing waits, that of the last record that was sent. Secrets are hidden.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  zk-bridge crm preview --target hr --limit 3")]
+pub(super) struct Preview {
+    /// Which target; needed if there are several
+    #[arg(long, value_name = "ID")]
+    target: Option<String>,
+    /// The entry with this id, such as a record id
+    #[arg(long, value_name = "ID", conflicts_with = "limit")]
+    entry: Option<String>,
+    /// At most so many records
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    limit: u64,
+}
+
+/// List the records that a target refused for good, with its words
+///
+/// `zk-bridge sync --retry-failed` tries them again.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  zk-bridge crm dead-letters --target hr --json")]
+pub(super) struct DeadLetters {
+    /// Only of this target [default: all]
+    #[arg(long, value_name = "ID")]
+    target: Option<String>,
+    /// At most so many
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    limit: u64,
+}
 
 #[derive(Debug, Serialize)]
 struct Reached {
+    target: String,
     reachable: bool,
     url: String,
     status: u16,
@@ -46,33 +97,38 @@ struct Reached {
 impl Crm {
     pub(super) async fn run(self, context: &Context) -> anyhow::Result<Exit> {
         match self {
-            Self::Test(Test {}) => test(context).await,
-            Self::Stats(Stats {}) => stats(context).await,
+            Self::Test(command) => command.run(context).await,
+            Self::Stats(command) => command.run(context).await,
+            Self::Preview(command) => command.run(context).await,
+            Self::DeadLetters(command) => command.run(context).await,
         }
     }
 }
 
-async fn test(context: &Context) -> anyhow::Result<Exit> {
-    let app = context.app().await?;
-    let crm = sync::connect(&app)?;
-    let reached = crm
-        .check()
-        .await
-        .map_err(|error| convert::crm_failure(&error))?;
-    let document = Reached {
-        reachable: true,
-        url: without_secrets(&app.config.crm.url),
-        status: reached.status,
-        web_page: reached.web_page,
-    };
-    context.output.report(&document, |document| {
-        let mut text = format!("{} answers (HTTP {}).", document.url, document.status);
-        if document.web_page {
-            text += "\nThe answer is a web page; if delivery fails, check the address.";
-        }
-        text
-    })?;
-    Ok(Exit::Done)
+impl Test {
+    async fn run(self, context: &Context) -> anyhow::Result<Exit> {
+        let app = context.app().await?;
+        let target = sync::chosen(&app, self.target.as_deref())?;
+        let reached = convert::target(target)?
+            .check()
+            .await
+            .map_err(|error| convert::crm_failure(&error))?;
+        let document = Reached {
+            target: target.id.clone(),
+            reachable: true,
+            url: without_secrets(&target.url),
+            status: reached.status,
+            web_page: reached.web_page,
+        };
+        context.output.report(&document, |document| {
+            let mut text = format!("{} answers (HTTP {}).", document.url, document.status);
+            if document.web_page {
+                text += "\nThe answer is a web page; if delivery fails, check the address.";
+            }
+            text
+        })?;
+        Ok(Exit::Done)
+    }
 }
 
 /// Some addresses carry a user, a password or a token.
@@ -88,21 +144,131 @@ fn without_secrets(url: &str) -> String {
     }
 }
 
-async fn stats(context: &Context) -> anyhow::Result<Exit> {
-    let app = context.app_to_look_at().await?;
-    let stats = sync::stats(&app).await?;
-    context.output.report(&stats, |stats| {
-        output::fields([
-            ("Total", Some(stats.total.to_string())),
-            (
-                "Delivered",
-                Some(format!("{} ({} %)", stats.synced, stats.sync_percentage)),
-            ),
-            ("Not delivered", Some(stats.unsynced.to_string())),
-            ("Of these failed", Some(stats.failed.to_string())),
-        ])
-    })?;
-    Ok(Exit::Done)
+impl Stats {
+    async fn run(self, context: &Context) -> anyhow::Result<Exit> {
+        let app = context.app_to_look_at().await?;
+        let stats = match &self.target {
+            Some(id) => sync::stats_of(&app, sync::chosen(&app, Some(id))?).await?,
+            None => sync::stats(&app).await?,
+        };
+        context.output.report(&stats, |stats| {
+            output::fields([
+                ("Total", Some(stats.total.to_string())),
+                (
+                    "Delivered",
+                    Some(format!("{} ({} %)", stats.synced, stats.sync_percentage)),
+                ),
+                ("Not delivered", Some(stats.unsynced.to_string())),
+                ("Of these failed", Some(stats.failed.to_string())),
+            ])
+        })?;
+        Ok(Exit::Done)
+    }
+}
+
+impl Preview {
+    async fn run(self, context: &Context) -> anyhow::Result<Exit> {
+        let app = context.app_to_look_at().await?;
+        let target = sync::chosen(&app, self.target.as_deref())?;
+        let requests = sync::preview(&app, target, self.entry.as_deref(), self.limit).await?;
+        if requests.is_empty() {
+            note("There is nothing to show: no record was queued for this target yet.");
+        }
+        let shown: Vec<_> = requests
+            .iter()
+            .map(|request| match request {
+                Ok(request) => json!({
+                    "method": request.method,
+                    "url": request.url,
+                    "headers": request.headers,
+                    "body": request.body,
+                }),
+                Err(reason) => json!({"refused": reason}),
+            })
+            .collect();
+        let document = json!({"target": target.id, "requests": shown});
+        context.output.report(&document, |_| {
+            let texts = requests.iter().map(|request| match request {
+                Ok(request) => {
+                    let headers = request
+                        .headers
+                        .iter()
+                        .map(|(name, value)| format!("{name}: {value}\n"));
+                    let head = format!("{} {}\n", request.method, request.url);
+                    format!("{head}{}\n{}\n", headers.collect::<String>(), request.body)
+                }
+                Err(reason) => format!("This record would not be sent: {reason}\n"),
+            });
+            texts.collect::<Vec<_>>().join("\n")
+        })?;
+        Ok(Exit::Done)
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct DeadLetter {
+    target: String,
+    entry_id: String,
+    user_id: String,
+    date: String,
+    revision: i64,
+    deleted: bool,
+    attempts: i32,
+    refused_at: Option<String>,
+    reason: Option<String>,
+}
+
+impl From<outbox::Model> for DeadLetter {
+    fn from(row: outbox::Model) -> Self {
+        Self {
+            target: row.target,
+            entry_id: row.entry_id,
+            user_id: row.employee,
+            date: row.date,
+            revision: row.revision,
+            deleted: row.deleted,
+            attempts: row.attempts,
+            refused_at: row.settled_at.map(utc),
+            reason: row.last_error,
+        }
+    }
+}
+
+impl DeadLetters {
+    async fn run(self, context: &Context) -> anyhow::Result<Exit> {
+        let app = context.app_to_look_at().await?;
+        if let Some(id) = &self.target {
+            sync::chosen(&app, Some(id))?;
+        }
+        let rows = app
+            .store
+            .dead_letters(self.target.as_deref(), self.limit)
+            .await?;
+        let letters: Vec<DeadLetter> = rows.into_iter().map(DeadLetter::from).collect();
+        let document = json!({"dead_letters": letters});
+        context.output.report(&document, |_| {
+            if letters.is_empty() {
+                return "No target refused anything.".to_owned();
+            }
+            let rows = letters.iter().map(|letter| {
+                [
+                    letter.target.clone(),
+                    letter.user_id.clone(),
+                    letter.date.clone(),
+                    letter.refused_at.clone().unwrap_or_default(),
+                    letter.reason.clone().unwrap_or_default(),
+                ]
+            });
+            table(
+                &["Target", "Employee", "Date", "Refused at", "Its words"],
+                rows,
+            )
+        })?;
+        if !letters.is_empty() && !context.output.is_json() {
+            note("Mend the cause, then try them again: zk-bridge sync --retry-failed");
+        }
+        Ok(Exit::Done)
+    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 mod admin;
 mod args;
 mod backup;
+mod clean_up;
 mod context;
 mod crm;
 mod decode;
@@ -16,7 +17,10 @@ mod poll;
 mod process;
 mod progress;
 mod report;
+mod runs;
+mod schedule;
 mod serve;
+mod status;
 mod store;
 mod sync;
 mod terminal;
@@ -58,12 +62,17 @@ enum Command {
     Init(init::Init),
     Serve(serve::Serve),
     #[command(subcommand)]
+    Schedule(schedule::Schedule),
+    Runs(runs::Runs),
+    #[command(subcommand)]
     Device(device::Device),
     MockDevice(mock_device::MockDevice),
     MockCrm(mock_crm::MockCrm),
     Poll(poll::Poll),
     Process(process::Process),
     Sync(sync::Sync),
+    Status(status::StatusCommand),
+    CleanUp(clean_up::CleanUp),
     #[command(subcommand)]
     Crm(crm::Crm),
     #[command(subcommand)]
@@ -178,12 +187,16 @@ impl Command {
             Self::Demo(command) => command.run(context).await,
             Self::Init(command) => command.run(context).await,
             Self::Serve(command) => command.run(context).await,
+            Self::Schedule(command) => command.run(context).await,
+            Self::Runs(command) => command.run(context).await,
             Self::Device(command) => command.run(context).await,
             Self::MockDevice(command) => command.run(context).await,
             Self::MockCrm(command) => command.run(context).await,
             Self::Poll(command) => command.run(context).await,
             Self::Process(command) => command.run(context).await,
             Self::Sync(command) => command.run(context).await,
+            Self::Status(command) => command.run(context).await,
+            Self::CleanUp(command) => command.run(context).await,
             Self::Crm(command) => command.run(context).await,
             Self::Report(command) => command.run(context).await,
             Self::Why(command) => command.run(context).await,

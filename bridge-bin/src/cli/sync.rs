@@ -1,5 +1,7 @@
 //! `sync`: deliver records to the CRM now.
 
+use std::io::{self, BufRead as _, IsTerminal as _};
+
 use chrono::NaiveDate;
 use clap::Args;
 
@@ -7,6 +9,7 @@ use super::Exit;
 use super::args;
 use super::context::Context;
 use super::output::{count, note};
+use crate::app::App;
 use crate::jobs::sync;
 use crate::lifecycle::Shutdown;
 use crate::store::outbox::Selection;
@@ -14,7 +17,7 @@ use crate::store::outbox::Selection;
 /// Problems shown to a person; the document has more.
 const SHOWN: usize = 10;
 
-/// Send what is not sent yet to the CRM
+/// Send what is not sent yet to the CRM and all other targets
 ///
 /// A person who asks does not wait: also records whose next attempt is not due are sent. Those that were refused go with
 /// --retry-failed.
@@ -22,9 +25,13 @@ const SHOWN: usize = 10;
 #[command(after_help = "\
 Example:
   zk-bridge sync
+  zk-bridge sync --target hr --retry-failed
   zk-bridge sync --start-date 2026-03-01 --user-id 1007 --force")]
 pub(super) struct Sync {
-    /// At most so many records
+    /// Only to this target [default: all]
+    #[arg(long, value_name = "ID")]
+    target: Option<String>,
+    /// At most so many records to each target
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
     /// Only from this work date on
@@ -36,12 +43,15 @@ pub(super) struct Sync {
     /// Only this employee
     #[arg(long, value_name = "ID")]
     user_id: Option<String>,
-    /// Only records that failed before
+    /// Only records that failed before, also those that were refused
     #[arg(long)]
     retry_failed: bool,
-    /// Also records that were sent before, as new revisions; needs a range or an employee
+    /// Also records that were sent before, as new revisions; needs a range or an employee, and asks with their number
     #[arg(long)]
     force: bool,
+    /// Do not ask
+    #[arg(long, short, requires = "force")]
+    yes: bool,
     /// Only say how many would be sent
     #[arg(long)]
     dry_run: bool,
@@ -61,8 +71,9 @@ impl Sync {
         let (shutdown, stop) = Shutdown::new();
         shutdown.on_signals();
         // Without this a scheduler's `stop` would make a missing CRM no error.
-        sync::connect(&app)?;
+        sync::check(&app, self.target.as_deref())?;
         let options = sync::Options {
+            target: self.target,
             selection: Selection {
                 not_due: true,
                 failed_only: self.retry_failed,
@@ -76,6 +87,10 @@ impl Sync {
             although_paused: true,
             stop: Some(stop),
         };
+        if self.force && !self.dry_run && !self.yes && !confirmed(&app, &options).await? {
+            note("Nothing was sent.");
+            return Ok(Exit::Done);
+        }
         let report = sync::run(&app, &options).await?;
         let dry_run = self.dry_run;
         context
@@ -86,22 +101,66 @@ impl Sync {
                 "What failed stays queued; see `zk-bridge crm stats`, and test the connection with `zk-bridge crm test`.",
             );
         }
-        Ok(Exit::of(report.failed, report.total))
+        let broken = report.targets.iter().any(|part| part.error.is_some());
+        Ok(match Exit::of(report.failed, report.total) {
+            Exit::Done if broken => Exit::Partial,
+            exit => exit,
+        })
     }
 }
 
+/// Whether the person at the keyboard wants so many records sent once more.
+async fn confirmed(app: &App, options: &sync::Options) -> anyhow::Result<bool> {
+    let again = sync::would_send_again(app, options).await?;
+    if again == 0 {
+        return Ok(true);
+    }
+    let what = count(again, "record");
+    if !io::stdin().is_terminal() {
+        return Err(args::usage(
+            format!("{what} that were sent before would be sent once more, and nobody is there to be asked."),
+            "Add --yes if that is meant, or --dry-run to look first.",
+        )
+        .into());
+    }
+    note(format_args!(
+        "{what} that were sent before will be sent once more, as new revisions. Go on? [y/N]"
+    ));
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer)?;
+    Ok(matches!(
+        answer.trim().to_ascii_lowercase().as_str(),
+        "y" | "yes"
+    ))
+}
+
 fn text(report: &sync::Report, dry_run: bool) -> String {
+    let mut lines = Vec::new();
+    if report.queued > 0 {
+        lines.push(format!(
+            "{} queued first: a target is new, or what it is told has changed",
+            count(report.queued, "record")
+        ));
+    }
+    let broken = report
+        .targets
+        .iter()
+        .filter_map(|part| Some(format!("{}: {}", part.target, part.error.as_ref()?)));
     if dry_run {
-        return format!("{} would be sent.", count(report.total, "record"));
+        lines.push(format!("{} would be sent.", count(report.total, "record")));
+        lines.extend(broken);
+        return lines.join("\n");
     }
     if report.total == 0 {
-        return "Nothing to send.".to_owned();
+        lines.push("Nothing to send.".to_owned());
+    } else {
+        let total = count(report.total, "record");
+        lines.push(format!(
+            "{total}: {} accepted, {} failed",
+            report.successful, report.failed
+        ));
     }
-    let total = count(report.total, "record");
-    let mut lines = vec![format!(
-        "{total}: {} accepted, {} failed",
-        report.successful, report.failed
-    )];
+    lines.extend(broken);
     let shown = report.errors.iter().take(SHOWN);
     lines.extend(
         shown.map(|problem| format!("  {} {}: {}", problem.user_id, problem.date, problem.error)),

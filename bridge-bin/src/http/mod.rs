@@ -11,6 +11,7 @@ mod assets;
 pub mod auth;
 mod error;
 mod guard;
+mod metrics;
 mod peer;
 mod serve;
 mod session;
@@ -56,6 +57,7 @@ pub fn router(app: App) -> Router {
         .route("/login/link/{token}", get(views::login::link));
     let closed = Router::new()
         .route("/", get(views::dashboard::page))
+        .route("/metrics", get(metrics::page))
         .route("/logout", post(views::login::logout))
         .fallback(|| async { Error::NotFound })
         .layer(from_fn(guard::require_login));

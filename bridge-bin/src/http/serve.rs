@@ -18,7 +18,7 @@ use tower::ServiceExt;
 
 use crate::app::App;
 use crate::failure::Failure;
-use crate::lifecycle::Stop;
+use crate::lifecycle::{GRACE, Stop};
 
 /// Connections at the same time; more wait to be accepted.
 const MOST_CONNECTIONS: usize = 512;
@@ -28,9 +28,6 @@ const LONGEST_SILENCE: Duration = Duration::from_secs(30);
 
 /// After this, even a client that reads ever so slowly is cut off.
 const LONGEST_CONNECTION: Duration = Duration::from_mins(15);
-
-/// What is under way gets this long when the process stops.
-const GRACE: Duration = Duration::from_secs(10);
 
 /// Serves the pages until asked to stop, then lets answers under way finish.
 ///

@@ -1,20 +1,60 @@
-//! Poll, process and sync: one file each. They meet only in tables, and each is safe to run twice.
+//! Poll, process, sync and clean-up: one file each. They meet only in tables, and each is safe to run twice.
 
+pub mod clean_up;
 pub mod poll;
 pub mod process;
 mod reading;
 pub mod sync;
 
-use std::time::Duration;
+use std::future::poll_fn;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
 
 use crate::app::App;
 use crate::failure::Failure;
 use crate::store::leases::{Claim, Lease};
 
-/// Runs `work` while holding the lease `name`.
+/// A lease that is ours until `deadline`, by our own monotonic clock.
+#[derive(Debug)]
+pub struct Held {
+    lease: Lease,
+    deadline: Instant,
+}
+
+impl Held {
+    /// A lease that was asked for at `asked`: its term began then or later.
+    pub fn new(app: &App, lease: Lease, asked: Instant) -> Self {
+        Self {
+            lease,
+            deadline: deadline(app, asked),
+        }
+    }
+}
+
+/// Until when a lease is used that was granted or renewed at `asked`. A sixth of its term is left, so that on a busy
+/// machine the last of our sockets is closed before the next holder opens its first.
+fn deadline(app: &App, asked: Instant) -> Instant {
+    asked + term(app) / 6 * 5
+}
+
+/// The term of every lease.
+pub fn term(app: &App) -> Duration {
+    Duration::from_secs(u64::from(app.config.polling.lease_seconds))
+}
+
+/// The same in milliseconds.
+pub fn term_ms(app: &App) -> i64 {
+    i64::from(app.config.polling.lease_seconds) * 1000
+}
+
+/// How long a command waits for another one. The scheduler does not, it looks again.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Runs `work` while holding the lease `name`, see [`while_held`].
 ///
-/// Renewed at a third of its term. If renewing fails until our own monotonic deadline passes, `work` is dropped,
-/// which closes whatever it had open (P9). Waits up to `patience` for another holder, then says who it is.
+/// Waits up to `patience` for another holder, then says who it is.
 pub async fn under_lease<T, F>(
     app: &App,
     name: &str,
@@ -24,27 +64,33 @@ pub async fn under_lease<T, F>(
 where
     F: Future<Output = anyhow::Result<T>>,
 {
-    let term = Duration::from_secs(u64::from(app.config.polling.lease_seconds));
-    let term_ms = i64::try_from(term.as_millis()).unwrap_or(i64::MAX);
     let give_up = app.clock.monotonic() + patience;
-    let (lease, mut deadline) = loop {
+    loop {
         let asked = app.clock.monotonic();
         match app
             .store
-            .claim(name, &app.node, term_ms, app.clock.now_ms())
+            .claim(name, &app.node, term_ms(app), app.clock.now_ms())
             .await?
         {
-            Claim::Granted(lease) => break (lease, asked + term),
+            Claim::Granted(lease) => {
+                return while_held(app, Held::new(app, lease, asked), work).await;
+            }
             Claim::Busy {
                 holder,
+                held_ms,
                 remaining_ms,
             } => {
-                let wait =
-                    Duration::from_millis(u64::try_from(remaining_ms).unwrap_or(0).clamp(50, 500));
+                let remaining = Duration::from_millis(u64::try_from(remaining_ms).unwrap_or(0));
+                let wait = remaining.clamp(Duration::from_millis(50), Duration::from_millis(500));
                 if app.clock.monotonic() + wait > give_up {
                     return Err(Failure::new(
                         "busy",
-                        format!("{} is held by another process, {holder}.", spoken(name)),
+                        format!(
+                            "{} is held by another process, {holder}, since {} s; its lease ends in {} s unless it goes on.",
+                            spoken(name),
+                            held_ms.max(0) / 1000,
+                            remaining.as_secs() + 1
+                        ),
                         "Try again when it has finished; its lease ends by itself if it has died.",
                     )
                     .into());
@@ -52,30 +98,67 @@ where
                 tokio::time::sleep(wait).await;
             }
         }
-    };
+    }
+}
+
+/// Runs `work` while a lease is held.
+///
+/// Renewed at a third of its term. Once our own monotonic deadline has passed, `work` is not taken one step further
+/// but dropped, which closes whatever it had open (P9): also if this process slept and knows nothing of it yet.
+pub async fn while_held<T, F>(
+    app: &App,
+    held: Held,
+    work: impl FnOnce(Lease) -> F,
+) -> anyhow::Result<T>
+where
+    F: Future<Output = anyhow::Result<T>>,
+{
+    let Held { lease, deadline } = held;
+    let term = term(app);
+    let until = watch::Sender::new(deadline);
     // Beside the work, never instead of it: the work may hold the very connection that renewing waits for.
     let keep = async {
         loop {
             tokio::time::sleep(term / 3).await;
             let asked = app.clock.monotonic();
-            let left = deadline.saturating_duration_since(asked);
-            let renewed = app.store.renew(&lease, term_ms, app.clock.now_ms());
+            let left = until.borrow().saturating_duration_since(asked);
+            let renewed = app.store.renew(&lease, term_ms(app), app.clock.now_ms());
             match tokio::time::timeout(left, renewed).await {
-                Ok(Ok(true)) => deadline = asked + term,
-                Ok(Ok(false)) | Err(_) => return lost(name),
+                Ok(Ok(true)) => {
+                    until.send_replace(self::deadline(app, asked));
+                }
+                Ok(Ok(false)) | Err(_) => return lost(&lease.name),
                 // The database may be busy; there is time to ask again.
                 Ok(Err(error)) => {
-                    tracing::warn!(lease = name, %error, "the lease was not renewed; asking again");
+                    tracing::warn!(lease = lease.name, %error, "the lease was not renewed; asking again");
                 }
             }
         }
     };
+    let mut work = Box::pin(work(lease.clone()));
+    let in_time = poll_fn(|context| {
+        if app.clock.monotonic() >= *until.borrow() {
+            return Poll::Ready(Err(lost(&lease.name)));
+        }
+        work.as_mut().poll(context)
+    });
     let result = tokio::select! {
-        result = work(lease.clone()) => result,
+        result = in_time => result,
         lost = keep => Err(lost),
     };
-    if let Err(error) = app.store.release(&lease).await {
-        tracing::warn!(lease = name, %error, "the lease could not be given back; it ends by itself");
+    drop(work);
+    // A database that does not answer is no reason to wait longer than the lease lasts anyway.
+    match tokio::time::timeout(term, app.store.release(&lease)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => {
+            tracing::warn!(lease = lease.name, %error, "the lease could not be given back; it ends by itself");
+        }
+        Err(_) => {
+            tracing::warn!(
+                lease = lease.name,
+                "the lease could not be given back; it ends by itself"
+            );
+        }
     }
     result
 }

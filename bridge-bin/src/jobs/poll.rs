@@ -6,12 +6,13 @@ use std::time::Duration;
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
 
-use super::{reading, under_lease};
+use super::{Held, reading, under_lease, while_held};
 use crate::app::App;
 use crate::failure::Failure;
 use crate::lifecycle::Stop;
+use crate::store::due::PollFailure;
 use crate::store::entity::device;
-use crate::store::leases;
+use crate::store::leases::{self, Lease};
 
 /// Told of a long transfer: the device's name, bytes received, bytes expected.
 pub type OnProgress = Arc<dyn Fn(&str, u64, u64) + Send + Sync>;
@@ -93,6 +94,13 @@ pub struct Trouble {
     pub remedy: String,
 }
 
+impl Trouble {
+    /// Whether the database is to blame, not the terminal.
+    pub fn is_of_database(&self) -> bool {
+        self.kind == Failure::DATABASE
+    }
+}
+
 impl From<Failure> for Trouble {
     fn from(failure: Failure) -> Self {
         Self {
@@ -126,28 +134,80 @@ pub async fn run(app: &App, options: &Options) -> anyhow::Result<Report> {
         .collect()
         .await;
     devices.sort_by(|a, b| a.device.cmp(&b.device));
-    let count = |status| {
-        devices
-            .iter()
-            .filter(|device| device.status == status)
-            .count()
-    };
-    Ok(Report {
-        total_devices: devices.len(),
-        successful: count("ok"),
-        partial: count("partial"),
-        failed: count("error"),
-        devices,
-    })
+    Ok(Report::of(devices))
+}
+
+impl Report {
+    /// The sums over these.
+    pub fn of(devices: Vec<DevicePoll>) -> Self {
+        let count = |status| {
+            devices
+                .iter()
+                .filter(|device| device.status == status)
+                .count()
+        };
+        Self {
+            total_devices: devices.len(),
+            successful: count("ok"),
+            partial: count("partial"),
+            failed: count("error"),
+            devices,
+        }
+    }
 }
 
 async fn poll_device(app: &App, device: &device::Model, options: &Options) -> DevicePoll {
-    let lease = leases::terminal(device.id);
+    let name = leases::terminal(device.id);
     let patience = Duration::from_secs(u64::from(app.config.polling.timeout_seconds));
-    let result = under_lease(app, &lease, patience, |lease| {
-        reading::read(app, device, lease, options)
+    let result = under_lease(app, &name, patience, |lease| {
+        read_or_note(app, device, lease, options)
     })
     .await;
+    outcome(device, result)
+}
+
+/// Reads one terminal whose lease was claimed already.
+pub async fn run_claimed(
+    app: &App,
+    device: &device::Model,
+    held: Held,
+    options: &Options,
+) -> DevicePoll {
+    let result = while_held(app, held, |lease| read_or_note(app, device, lease, options)).await;
+    outcome(device, result)
+}
+
+/// Reads a terminal. A failure is written down while the lease still holds.
+async fn read_or_note(
+    app: &App,
+    device: &device::Model,
+    lease: Lease,
+    options: &Options,
+) -> anyhow::Result<DevicePoll> {
+    let error = match reading::read(app, device, lease.clone(), options).await {
+        Ok(poll) => return Ok(poll),
+        Err(error) => error,
+    };
+    let failure = Failure::of(&error);
+    // Our own trouble, or a wish to stop, is not the terminal's; and a dry run leaves no trace.
+    let ours = ["lease_lost", "stopped", Failure::DATABASE].contains(&failure.kind);
+    if !ours && !options.dry_run {
+        let noted = PollFailure {
+            told: &format!("{} {}", failure.message, failure.remedy),
+            retry_seconds: i64::from(app.config.polling.retry_seconds),
+        };
+        let noted = app
+            .store
+            .note_failure(device.id, &lease, noted, app.clock.now_ms())
+            .await;
+        if let Err(error) = noted {
+            tracing::error!(device = device.name, %error, "the failure could not be noted");
+        }
+    }
+    Err(error)
+}
+
+fn outcome(device: &device::Model, result: anyhow::Result<DevicePoll>) -> DevicePoll {
     let error = match result {
         Ok(poll) => return poll,
         Err(error) => Failure::of(&error),
@@ -159,17 +219,6 @@ async fn poll_device(app: &App, device: &device::Model, options: &Options) -> De
         error = error.message,
         "the terminal was not read"
     );
-    let told = format!("{} {}", error.message, error.remedy);
-    // A terminal that another process reads is not in trouble, and a dry run leaves no trace.
-    if error.kind != "busy"
-        && !options.dry_run
-        && let Err(error) = app
-            .store
-            .note_failure(device.id, &told, app.clock.now())
-            .await
-    {
-        tracing::error!(device = device.name, %error, "the failure could not be noted");
-    }
     DevicePoll {
         device: device.name.clone(),
         status: "error",
@@ -185,7 +234,7 @@ async fn poll_device(app: &App, device: &device::Model, options: &Options) -> De
 }
 
 /// RFC 3339 in UTC.
-pub(super) fn utc(instant: i64) -> String {
+pub(crate) fn utc(instant: i64) -> String {
     jiff::Timestamp::from_second(instant)
         .map(|at| at.to_string())
         .unwrap_or_default()

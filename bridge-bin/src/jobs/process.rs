@@ -5,18 +5,22 @@ use std::time::Duration;
 
 use attendance_core::{Disposition, Instant, Outcome, assess};
 use chrono::{Days, NaiveDate};
+use sea_orm::ConnectionTrait;
 use serde::Serialize;
 
-use super::sync::TARGET;
-use super::under_lease;
+use super::{PATIENCE, sync, under_lease};
 use crate::app::App;
+use crate::config::targets::{Kind, Target};
 use crate::convert;
+use crate::entries::{self, Material};
 use crate::failure::Failure;
+use crate::store::alarms::{NewNotice, make_notices};
 use crate::store::days::{self, Assessed, Dossier, Work};
-use crate::store::entity::{daily_record, employee};
-use crate::store::leases::Lease;
-use crate::store::outbox::{self, Draft, Selection};
-use crate::store::{Store, Told};
+use crate::store::entity::daily_record;
+use crate::store::leases::{self, Lease};
+use crate::store::outbox::Selection;
+use crate::store::queue::{self, Change, Scope};
+use crate::store::{Store, Told, due, targets};
 
 /// A punch told on date D belongs to a record of D − 3 to D + 3: shifts of at most 24 hours with tolerance and reach
 /// of at most 24 hours, and zones up to a day apart.
@@ -25,8 +29,28 @@ const REACH_DAYS: u64 = 3;
 /// Further days read around those, so that the records of the former come out as if everything had been read.
 const CONTEXT_DAYS: u64 = 6;
 
+/// The lease under which days are assessed.
+pub const LEASE: &str = "job:process";
+
 /// Employees assessed between two looks at the work list.
 const PORTION: u64 = 200;
+
+/// Between which dates days are assessed.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    /// Days before it are closed; none: no day is (B11).
+    open_from: Option<NaiveDate>,
+    today: NaiveDate,
+}
+
+impl Bounds {
+    async fn of(app: &App) -> anyhow::Result<Self> {
+        Ok(Self {
+            open_from: app.store.retention_floor().await?,
+            today: app.today(),
+        })
+    }
+}
 
 /// What to assess.
 #[derive(Debug, Clone, Copy, Default)]
@@ -58,6 +82,15 @@ pub struct Report {
 
 /// Assesses what is due, under the lease of the job.
 pub async fn run(app: &App, options: &Options) -> anyhow::Result<Report> {
+    run_within(app, options, PATIENCE).await
+}
+
+/// The same, waiting at most `patience` for another process that is at it.
+pub async fn run_within(
+    app: &App,
+    options: &Options,
+    patience: Duration,
+) -> anyhow::Result<Report> {
     let today = app.today();
     if let Some(from) = options.from {
         let to = options.to.unwrap_or(today);
@@ -71,57 +104,58 @@ pub async fn run(app: &App, options: &Options) -> anyhow::Result<Report> {
         }
     }
     if options.dry_run {
-        return preview(app, options, today).await;
+        return preview(app, options).await;
     }
-    under_lease(
-        app,
-        "job:process",
-        Duration::from_mins(1),
-        |lease| async move {
-            if let Some(from) = options.from {
-                app.store
-                    .touch_range(from, options.to.unwrap_or(today))
-                    .await?;
-            }
-            app.store.extend_rows(today).await?;
-            let mut report = Report::default();
-            let mut after = String::new();
-            loop {
-                // Each employee once in a run: whoever fails is tried again in the next one.
-                let work = app
-                    .store
-                    .work_list(app.clock.as_of(), &after, PORTION)
-                    .await?;
-                let Some(last) = work.last() else {
-                    return Ok(report);
-                };
-                after.clone_from(&last.employee);
-                for item in &work {
-                    if let Err(error) =
-                        process_employee(app, item, today, &lease, &mut report).await
-                    {
-                        // P6: nobody's days wait for somebody else's.
-                        report.failed += 1;
-                        tracing::error!(
-                            employee = item.employee,
-                            error = format!("{error:#}"),
-                            "days not assessed"
-                        );
-                    }
+    under_lease(app, LEASE, patience, |lease| async move {
+        if let Some(from) = options.from {
+            app.store
+                .touch_range(from, options.to.unwrap_or(today))
+                .await?;
+        }
+        let began = app.clock.now();
+        app.store.extend_rows(today).await?;
+        let ready = sync::ready(app).await?;
+        let bounds = Bounds::of(app).await?;
+        let mut report = Report::default();
+        let mut after = String::new();
+        loop {
+            // Each employee once in a run: whoever fails is tried again in the next one.
+            let work = app
+                .store
+                .work_list(app.clock.as_of(), &after, PORTION)
+                .await?;
+            let Some(last) = work.last() else {
+                if report.failed == 0 {
+                    app.store.note_assessed(began).await?;
+                }
+                return Ok(report);
+            };
+            after.clone_from(&last.employee);
+            for item in &work {
+                let done = process_employee(app, &ready, item, bounds, &lease, &mut report).await;
+                if let Err(error) = done {
+                    // P6: nobody's days wait for somebody else's.
+                    report.failed += 1;
+                    tracing::error!(
+                        employee = item.employee,
+                        error = format!("{error:#}"),
+                        "days not assessed"
+                    );
                 }
             }
-        },
-    )
+        }
+    })
     .await
 }
 
-async fn preview(app: &App, options: &Options, today: NaiveDate) -> anyhow::Result<Report> {
+async fn preview(app: &App, options: &Options) -> anyhow::Result<Report> {
+    let bounds = Bounds::of(app).await?;
     let mut work = app
         .store
         .work_list(app.clock.as_of(), "", i64::MAX.unsigned_abs())
         .await?;
     if let Some(from) = options.from {
-        let to = options.to.unwrap_or(today);
+        let to = options.to.unwrap_or(bounds.today);
         work = app
             .store
             .employees()
@@ -137,22 +171,28 @@ async fn preview(app: &App, options: &Options, today: NaiveDate) -> anyhow::Resu
             })
             .collect();
     }
+    let ready = sync::ready(app).await?;
     let mut report = Report::default();
-    let configured = super::sync::is_configured(app);
     for item in work {
-        for assessed in assess_employee(app, &item, today).await? {
-            let stored = app.store.stored(&assessed.0).await?;
-            report.total_records += assessed.0.records.len() as u64;
-            for record in &assessed.0.records {
+        for (assessed, material) in assess_employee(app, &ready, &item, bounds).await? {
+            let stored = app.store.stored(&assessed).await?;
+            report.total_records += material.records.len() as u64;
+            for record in &material.records {
                 let same = stored
                     .get(&record.record_id)
                     .is_some_and(|content| *content == record.content);
                 report.processed += u64::from(!same);
-                let draft = assessed.1.get(&record.record_id).filter(|_| configured);
-                if let Some(draft) = draft {
-                    let news = outbox::news(app.store.reader(), draft).await?;
-                    report.queued += u64::from(news.is_some());
-                }
+            }
+            for target in &ready {
+                let changes = changes(
+                    app,
+                    app.store.reader(),
+                    target,
+                    &assessed.employee,
+                    Some(&assessed.dates),
+                    &material,
+                );
+                report.queued += changes.await?.len() as u64;
             }
         }
     }
@@ -161,42 +201,38 @@ async fn preview(app: &App, options: &Options, today: NaiveDate) -> anyhow::Resu
 
 async fn process_employee(
     app: &App,
+    ready: &[&Target],
     item: &Work,
-    today: NaiveDate,
+    bounds: Bounds,
     lease: &Lease,
     report: &mut Report,
 ) -> anyhow::Result<()> {
-    for (assessed, drafts) in assess_employee(app, item, today).await? {
+    for (assessed, material) in assess_employee(app, ready, item, bounds).await? {
         let now = app.clock.now();
         let floor = revision_floor(&app.store).await?;
         let tx = app.store.begin().await?;
-        let Some(difference) = days::save(&tx, &assessed, lease, app.clock.now_ms()).await? else {
-            return Err(Failure::new(
-                "lease_lost",
-                "Another process assesses days now.",
-                "Nothing needs doing.",
-            )
-            .into());
+        let difference =
+            days::save(&tx, &assessed, &material.records, lease, app.clock.now_ms()).await?;
+        let Some(difference) = difference else {
+            return Err(lease_lost());
         };
-        if super::sync::is_configured(app) {
-            for record in &difference.changed {
-                if let Some(draft) = drafts.get(&record.record_id) {
-                    let queued = outbox::queue(&tx, draft, floor, now).await?;
-                    report.queued += u64::from(queued.is_some());
-                }
+        for target in ready {
+            let dates = Some(&assessed.dates);
+            let changes = changes(app, &tx, target, &assessed.employee, dates, &material).await?;
+            let queued = queue::push(&tx, &target.id, changes, floor, now).await?;
+            if queued > 0 {
+                due::call_for_target(&tx, &target.id, now).await?;
             }
-            for record in &difference.removed {
-                let draft = convert::draft(app, record, None, true)?;
-                let draft = Draft {
-                    deleted: true,
-                    ..draft
-                };
-                let queued = outbox::queue(&tx, &draft, floor, now).await?;
-                report.queued += u64::from(queued.is_some());
-            }
-        } else if !(difference.changed.is_empty() && difference.removed.is_empty()) {
-            // Whatever the target misses meanwhile is found when there is one again.
-            outbox::forget_fingerprint(&tx, TARGET).await?;
+            report.queued += queued;
+        }
+        if !(difference.changed.is_empty() && difference.removed.is_empty()) {
+            // Whatever other targets miss meanwhile is found when they are there again.
+            let ready: Vec<&str> = ready.iter().map(|target| target.id.as_str()).collect();
+            targets::forget_absent(&tx, &ready).await?;
+        }
+        if app.config.mail.is_configured() && app.config.mail.outliers {
+            let notices = notices(app, &material, &difference.changed, bounds.today)?;
+            make_notices(&tx, notices, now).await?;
         }
         tx.commit().await?;
         report.total_records += (difference.changed.len() + difference.unchanged) as u64;
@@ -210,15 +246,86 @@ async fn process_employee(
     Ok(())
 }
 
-type Drafts = BTreeMap<String, Draft>;
+/// New outliers of the last days (S93). Older ones come from logs read late, and nobody wants mail about those.
+fn notices(
+    app: &App,
+    material: &Material,
+    changed: &[daily_record::Model],
+    today: NaiveDate,
+) -> anyhow::Result<Vec<NewNotice>> {
+    let since = before(today, 2).to_string();
+    let name = material
+        .person
+        .as_ref()
+        .and_then(|person| person.name.clone());
+    let mut notices = Vec::new();
+    for row in changed.iter().filter(|row| row.date >= since) {
+        let view = convert::RecordView::of(row)?;
+        for reason in &view.outliers {
+            let who = name.as_ref().map_or_else(
+                || row.employee.clone(),
+                |name| format!("{name} ({})", row.employee),
+            );
+            let side = if reason.starts_with("out") {
+                &view.clock_out
+            } else {
+                &view.clock_in
+            };
+            notices.push(NewNotice {
+                name: format!("{}:{reason}", row.record_id),
+                employee: row.employee.clone(),
+                date: row.date.clone(),
+                detail: format!(
+                    "{who}, {} at {} ({}), work date {}: {}",
+                    row.device.as_deref().unwrap_or("no terminal"),
+                    side.as_deref().unwrap_or("an unknown time"),
+                    app.config.timezone.0,
+                    row.date,
+                    reason.replace('_', " ")
+                ),
+            });
+        }
+    }
+    Ok(notices)
+}
 
-/// Assesses the days of one employee, neighbouring ones together.
+fn lease_lost() -> anyhow::Error {
+    Failure::new(
+        "lease_lost",
+        "Another process assesses days now.",
+        "Nothing needs doing.",
+    )
+    .into()
+}
+
+/// What a target has to be told, so that it knows one person's entries of these dates as they are.
+async fn changes(
+    app: &App,
+    db: &impl ConnectionTrait,
+    target: &Target,
+    employee: &str,
+    dates: Option<&BTreeSet<NaiveDate>>,
+    material: &Material,
+) -> anyhow::Result<Vec<Change>> {
+    let scope = Scope {
+        target: &target.id,
+        employee,
+        dates,
+    };
+    let drafts = entries::drafts(app, target, material)?;
+    Ok(queue::changes(db, scope, drafts).await?)
+}
+
+/// Assesses the days of one employee, neighbouring ones together; with what `targets` are to be told of them.
 async fn assess_employee(
     app: &App,
+    targets: &[&Target],
     item: &Work,
-    today: NaiveDate,
-) -> anyhow::Result<Vec<(Assessed, Drafts)>> {
+    bounds: Bounds,
+) -> anyhow::Result<Vec<(Assessed, Material)>> {
+    let today = bounds.today;
     let mut results = Vec::new();
+    let with_punches = targets.iter().any(|target| target.kind() == Kind::Punch);
     for done in clusters(&item.days) {
         let (Some((&first, _)), Some((&last, _))) = (done.first_key_value(), done.last_key_value())
         else {
@@ -242,8 +349,11 @@ async fn assess_employee(
                     .take_while(|day| *day <= after(*date, REACH_DAYS)),
             );
         }
+        if let Some(open_from) = bounds.open_from {
+            dates = dates.split_off(&open_from);
+        }
         let outcome = outcome(app, &item.employee, &dossier, from, to)?;
-        let (mut records, mut drafts) = (Vec::new(), Drafts::new());
+        let mut records = Vec::new();
         if let Some(person) = &dossier.employee {
             let span = |text: &Option<String>| {
                 text.as_deref()
@@ -259,20 +369,26 @@ async fn assess_employee(
                     continue;
                 }
                 let device = first_device(&outcome, &dossier, record, &names);
-                let row = convert::record(record, device, app.clock.now())?;
-                let draft = convert::draft(app, &row, person.name.as_deref(), person.mapped)?;
-                drafts.insert(row.record_id.clone(), draft);
-                records.push(row);
+                records.push(convert::record(record, device, app.clock.now())?);
             }
         }
+        let punches = if with_punches {
+            entries::punches(app, &outcome, &dossier)
+        } else {
+            Vec::new()
+        };
         results.push((
             Assessed {
                 employee: item.employee.clone(),
                 dates,
-                records,
                 done,
             },
-            drafts,
+            Material {
+                addresses: entries::addresses(&dossier.devices),
+                person: dossier.employee,
+                records,
+                punches,
+            },
         ));
     }
     Ok(results)
@@ -375,81 +491,98 @@ async fn revision_floor(store: &Store) -> anyhow::Result<i64> {
 }
 
 /// How many entries the next delivery would queue before it sends, and does not hold yet.
-pub(super) async fn would_queue(app: &App) -> anyhow::Result<u64> {
-    if !is_stale(app).await? {
+pub(super) async fn would_queue(app: &App, target: &Target) -> anyhow::Result<u64> {
+    if !is_stale(app, target).await? {
         return Ok(0);
     }
-    let people = people(app).await?;
     let mut count = 0;
-    for ids in app.store.record_ids().await?.chunks(500) {
-        for row in days::records(app.store.reader(), ids).await? {
-            let draft = draft_of(app, &row, &people)?;
-            let news = outbox::news(app.store.reader(), &draft).await?;
-            count += u64::from(news.is_some());
-        }
+    for employee in everybody(app, target).await? {
+        count += untold(app, target, &employee).await?.len() as u64;
     }
     Ok(count)
 }
 
-type People = BTreeMap<String, employee::Model>;
-
-async fn people(app: &App) -> anyhow::Result<People> {
-    let rows = app.store.employees().await?;
-    Ok(rows.into_iter().map(|row| (row.id.clone(), row)).collect())
+async fn is_stale(app: &App, target: &Target) -> anyhow::Result<bool> {
+    let known = app.store.target(&target.id).await?;
+    Ok(known.is_none_or(|row| row.fingerprint != target.fingerprint()))
 }
 
-fn draft_of(app: &App, row: &daily_record::Model, people: &People) -> anyhow::Result<Draft> {
-    let person = people.get(&row.employee);
-    let name = person.and_then(|person| person.name.as_deref());
-    convert::draft(app, row, name, person.is_some_and(|person| person.mapped))
-}
-
-/// Changes when what is to be sent changes.
-fn fingerprint(app: &App) -> String {
-    let crm = &app.config.crm;
-    let start = crm.start_date.as_ref().map(|date| date.0.to_string());
-    format!(
-        "{}|{}|{}",
-        start.as_deref().unwrap_or(""),
-        crm.send_in_progress,
-        crm.send_days_off
-    )
-}
-
-async fn is_stale(app: &App) -> anyhow::Result<bool> {
-    let known = app.store.target(TARGET).await?;
-    Ok(known.is_none_or(|row| row.fingerprint != fingerprint(app)))
-}
-
-/// Queues what a target has never been told, when it is new or its choice of days changed.
-pub(super) async fn queue_for_new_target(app: &App) -> anyhow::Result<()> {
-    if !is_stale(app).await? {
-        return Ok(());
+/// Queues what a target has never been told, when it is new or its choice changed. Returns how much that is.
+///
+/// Under the lease of the job, so that nothing older than what the job writes is queued after it.
+pub(super) async fn queue_for_new_target(app: &App, target: &Target) -> anyhow::Result<u64> {
+    if !is_stale(app, target).await? {
+        return Ok(0);
     }
-    let floor = revision_floor(&app.store).await?;
-    let people = people(app).await?;
-    for ids in app.store.record_ids().await?.chunks(500) {
-        // Read again where it is queued, so that nothing older than what the process job wrote is sent after it.
-        let tx = app.store.begin().await?;
-        for row in days::records(&tx, ids).await? {
-            let draft = draft_of(app, &row, &people)?;
-            outbox::queue(&tx, &draft, floor, app.clock.now()).await?;
+    let work = |lease| async move {
+        let floor = revision_floor(&app.store).await?;
+        let mut queued = 0;
+        for employee in everybody(app, target).await? {
+            let changes = untold(app, target, &employee).await?;
+            let tx = app.store.begin().await?;
+            if !leases::holds(&tx, &lease, app.clock.now_ms()).await? {
+                return Err(lease_lost());
+            }
+            queued += queue::push(&tx, &target.id, changes, floor, app.clock.now()).await?;
+            tx.commit().await?;
         }
+        let tx = app.store.begin().await?;
+        targets::remember(&tx, &target.id, target.kind().name(), &target.fingerprint()).await?;
         tx.commit().await?;
+        tracing::info!(
+            target.id,
+            queued,
+            "the target is new, or what it is told has changed; it is told what it has missed"
+        );
+        Ok(queued)
+    };
+    under_lease(app, "job:process", Duration::from_mins(1), work).await
+}
+
+/// Everybody who has records, or of whom the target was ever told.
+async fn everybody(app: &App, target: &Target) -> anyhow::Result<BTreeSet<String>> {
+    let people = app.store.employees().await?;
+    let told = app.store.told_of(&target.id).await?;
+    Ok(people.into_iter().map(|row| row.id).chain(told).collect())
+}
+
+/// What a target does not know yet of one person, of all dates.
+async fn untold(app: &App, target: &Target, employee: &str) -> anyhow::Result<Vec<Change>> {
+    let db = app.store.reader();
+    if target.kind() != Kind::Punch {
+        // Records are kept; what else a target wants to know of a day is in them.
+        let material = Material {
+            person: app.store.employee(employee).await?,
+            records: app.store.records_of(employee).await?,
+            punches: Vec::new(),
+            addresses: entries::addresses(&app.store.devices().await?),
+        };
+        return changes(app, db, target, employee, None, &material).await;
     }
-    let tx = app.store.begin().await?;
-    outbox::queue_vanished(&tx, TARGET, floor, app.clock.now()).await?;
-    outbox::remember_target(&tx, TARGET, &fingerprint(app)).await?;
-    tx.commit().await?;
-    Ok(())
+    let days = app.store.dates_of(employee, &target.id).await?;
+    let item = Work {
+        employee: employee.to_owned(),
+        days: days.into_iter().map(|date| (date, 0)).collect(),
+    };
+    let bounds = Bounds::of(app).await?;
+    let mut found = Vec::new();
+    for (assessed, material) in assess_employee(app, &[target], &item, bounds).await? {
+        let dates = Some(&assessed.dates);
+        found.extend(changes(app, db, target, employee, dates, &material).await?);
+    }
+    Ok(found)
 }
 
 /// `sync --force`: the selected entries once more, as new revisions.
-pub(super) async fn queue_again(app: &App, selection: &Selection) -> anyhow::Result<u64> {
+pub(super) async fn queue_again(
+    app: &App,
+    target: &Target,
+    selection: &Selection,
+) -> anyhow::Result<u64> {
     let floor = revision_floor(&app.store).await?;
     Ok(app
         .store
-        .queue_again(TARGET, selection, floor, app.clock.now())
+        .queue_again(&target.id, selection, floor, app.clock.now())
         .await?)
 }
 

@@ -29,6 +29,8 @@ const RECONCILE_S: i64 = 7 * 86_400;
 
 /// What one conversation brought.
 struct Reading {
+    /// When it began: what happened at the terminal before is in it.
+    began: i64,
     facts: Facts,
     /// User counter of the terminal, as far as its list is known; -1 if it is not.
     users_counted: i64,
@@ -63,7 +65,7 @@ pub(super) async fn read(
     let taken = if options.dry_run {
         Taken {
             new: reading.punches.len() as u64,
-            repeated: 0,
+            ..Taken::default()
         }
     } else {
         store(
@@ -102,6 +104,7 @@ async fn converse(
     before: Option<&cursor::Model>,
     options: &Options,
 ) -> anyhow::Result<Reading> {
+    let began = app.clock.now();
     let endpoint = devices::endpoint_of(app, device)?;
     let mut client = devices::connect(&endpoint).await?.client;
     if let Some(progress) = options.progress.clone() {
@@ -119,7 +122,7 @@ async fn converse(
     let reconcile = before.is_none_or(|row| row.full_read_at + RECONCILE_S <= now);
     let full = options.full || (reconcile && options.since_hours.is_none());
     // Name and firmware change rarely; a poll that finds nothing new asks for the serial number only.
-    let facts = facts(&mut client, device, full).await.map_err(told)?;
+    let mut facts = facts(&mut client, device, full).await.map_err(told)?;
     refuse_another(device, &facts)?;
     warn_of_twin(app, device, &facts).await?;
 
@@ -129,6 +132,7 @@ async fn converse(
         Err(zk_proto::Error::Rejected { .. }) => zk_proto::record::Counters::default(),
         Err(error) => return Err(told(error).into()),
     };
+    facts.log_capacity = counters.records_max.map(i64::from);
     let counted = counters.users.map_or(-1, i64::from);
     let mut users = None;
     if full || counted < 0 || before.is_none_or(|row| row.users != counted) {
@@ -136,6 +140,10 @@ async fn converse(
     }
 
     let compare = before.is_some_and(|row| row.tail_checked_at + RECHECK_S <= now);
+    if full || compare {
+        // Once an hour is often enough for a clock, and keeps a poll without news short.
+        facts.clock_drift_s = clock_drift(app, &mut client, device).await;
+    }
     let poll = PollOptions::new().full(full).compare(compare);
     let cursor = before.map_or_else(PollCursor::new, to_protocol);
     let result = client.poll(&cursor, poll).await.map_err(told)?;
@@ -161,6 +169,7 @@ async fn converse(
     // The terminal has said all; a farewell that fails changes nothing.
     let _ = client.disconnect().await;
     Ok(Reading {
+        began,
         facts,
         users_counted: match (&users, before) {
             (Some(_), _) => counted,
@@ -253,7 +262,11 @@ async fn store(
         };
         let intake = Intake {
             device,
-            facts: reading.facts.clone(),
+            facts: Facts {
+                complete_until: (last && trouble.is_none() && !keep_cursor)
+                    .then_some(reading.began),
+                ..reading.facts.clone()
+            },
             lease,
             source: "pull",
             punches: portion,
@@ -354,7 +367,16 @@ async fn facts(
         firmware: info.firmware,
         platform: info.platform,
         model: info.name,
+        ..Facts::default()
     })
+}
+
+/// How far the terminal's clock is ahead of ours, if it tells the time at all.
+async fn clock_drift(app: &App, client: &mut Client, device: &device::Model) -> Option<i64> {
+    let zone = zone::lookup(&device.timezone).ok()?;
+    let told = client.time().await.ok()?.to_civil().ok()?;
+    let there = zone::earliest(&zone, told)?;
+    Some(there - app.clock.now())
 }
 
 /// A terminal is bound to its serial number, else to its hardware address.

@@ -1,28 +1,41 @@
-//! Delivers what is due. What an answer means is crm-client's; when to try again is the outbox's.
+//! Delivers what is due, to each target on its own. What an answer means is crm-client's; when to try again is the
+//! outbox's.
 
 use std::time::Duration;
 
-use crm_client::{Crm, Entry, HttpCrm, Outcome};
+use crm_client::{Crm, Outcome, Request};
+use futures_util::future::join_all;
 use serde::Serialize;
 
-use super::under_lease;
+use super::{PATIENCE, under_lease};
 use crate::app::App;
+use crate::config::targets::{self, Target};
 use crate::convert;
+use crate::failpoint;
 use crate::failure::Failure;
 use crate::lifecycle::Stop;
-use crate::store::entity::outbox;
-use crate::store::outbox::{Attempt, Selection, Stats};
+use crate::store::outbox::{self, Attempt, Selection, Stats};
 use crate::zone;
 
-/// The id of the one target this version knows.
-pub const TARGET: &str = "crm";
+/// The id of the target that `[crm]` describes.
+pub const TARGET: &str = targets::CRM;
+
+/// Rows that are settled together at most: what a kill may send once more, under the same keys.
+const PORTION: u64 = 2_000;
+
+/// The lease under which a target is told.
+pub fn lease(target: &str) -> String {
+    format!("target:{target}")
+}
 
 /// What to deliver.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
+    /// Only to this target; none: to all.
+    pub target: Option<String>,
     /// Which rows.
     pub selection: Selection,
-    /// At most so many; none: all.
+    /// At most so many to each target; none: all.
     pub limit: Option<u64>,
     /// Queue the selected entries once more, as new revisions, also those already sent.
     pub force: bool,
@@ -43,13 +56,37 @@ pub struct Report {
     pub successful: u64,
     /// Refused, or to be tried again.
     pub failed: u64,
+    /// Entries queued first, because a target is new or what it is told has changed.
+    pub queued: u64,
     /// What went wrong, in order.
     pub errors: Vec<Problem>,
+    /// The same for each target, if there are several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub targets: Vec<TargetReport>,
+}
+
+/// What became of the delivery to one target.
+#[derive(Debug, Clone, Serialize)]
+pub struct TargetReport {
+    /// Its id.
+    pub target: String,
+    /// Rows taken.
+    pub total: u64,
+    /// Accepted, or known to the target already.
+    pub successful: u64,
+    /// Refused, or to be tried again.
+    pub failed: u64,
+    /// Entries queued first.
+    pub queued: u64,
+    /// What concerns the target as a whole, if anything does.
+    pub error: Option<String>,
 }
 
 /// One row that was not accepted.
 #[derive(Debug, Clone, Serialize)]
 pub struct Problem {
+    /// The target's id.
+    pub target: String,
     /// The employee.
     pub user_id: String,
     /// The work date.
@@ -60,88 +97,270 @@ pub struct Problem {
 
 /// Whether records can be sent at all.
 pub fn is_configured(app: &App) -> bool {
-    !app.config.crm.url.is_empty()
+    !app.targets.is_empty()
 }
 
-/// Whether the target as a whole waits for a human or its next probe.
-pub async fn is_paused(app: &App, now: i64) -> anyhow::Result<bool> {
+/// Whether a target as a whole waits for a human or its next probe.
+pub async fn is_paused(app: &App, target: &str, now: i64) -> anyhow::Result<bool> {
     Ok(app
         .store
-        .target(TARGET)
+        .target(target)
         .await?
         .and_then(|row| row.paused_until)
         .is_some_and(|until| until > now))
 }
 
-/// The configured CRM.
-pub fn connect(app: &App) -> anyhow::Result<HttpCrm> {
-    if !is_configured(app) {
-        return Err(Failure::new(
-            "crm_not_configured",
-            "No CRM is configured, so nothing is sent.",
-            "Set crm.url and crm.token in zk-bridge.toml, or ZK_BRIDGE_CRM_URL and ZK_BRIDGE_CRM_TOKEN.",
-        )
-        .into());
+/// The configured targets that may be told something: one that was told days once cannot be told punches now.
+pub(super) async fn ready(app: &App) -> anyhow::Result<Vec<&Target>> {
+    let mut ready = Vec::new();
+    for target in app.targets.iter() {
+        match refuse_other_kind(app, target).await {
+            Ok(()) => ready.push(target),
+            Err(error) => tracing::error!(target.id, "{error}"),
+        }
     }
-    let timeout = Duration::from_secs(u64::from(app.config.crm.request_timeout_seconds));
-    convert::crm(&app.config.crm.url, &app.config.crm_token()?, timeout)
+    Ok(ready)
 }
 
-/// S48.
+async fn refuse_other_kind(app: &App, target: &Target) -> anyhow::Result<()> {
+    let known = app.store.target(&target.id).await?;
+    let kind = target.kind().name();
+    match known.and_then(|row| row.kind).filter(|known| known != kind) {
+        None => Ok(()),
+        Some(known) => Err(Failure::new(
+            "target_kind",
+            format!(
+                "The target {:?} was told {known} entries so far, and is to be told {kind} entries now.",
+                target.id
+            ),
+            "Give it another id: what a target knows is remembered under its id.",
+        )
+        .into()),
+    }
+}
+
+/// The target called `id`; none: the only one.
+pub fn chosen<'a>(app: &'a App, id: Option<&str>) -> anyhow::Result<&'a Target> {
+    let known = || {
+        let ids: Vec<&str> = app
+            .targets
+            .iter()
+            .map(|target| target.id.as_str())
+            .collect();
+        ids.join(", ")
+    };
+    match (id, &app.targets[..]) {
+        (None, [only]) => Ok(only),
+        (None, []) => Err(not_configured()),
+        (None, _) => Err(Failure::new(
+            "usage",
+            "There are several targets.",
+            format!("Say which with --target: {}.", known()),
+        )
+        .into()),
+        (Some(id), targets) => targets
+            .iter()
+            .find(|target| target.id == id)
+            .ok_or_else(|| {
+                Failure::new(
+                    "unknown_target",
+                    format!("There is no target called {id:?}."),
+                    match targets {
+                        [] => {
+                            "Nothing is configured: set crm.url or [[targets]] in zk-bridge.toml."
+                                .to_owned()
+                        }
+                        _ => format!("Choose one of these: {}.", known()),
+                    },
+                )
+                .into()
+            }),
+    }
+}
+
+fn not_configured() -> anyhow::Error {
+    Failure::new(
+        "crm_not_configured",
+        "No CRM is configured, so nothing is sent.",
+        "Set crm.url and crm.token in zk-bridge.toml, or ZK_BRIDGE_CRM_URL and ZK_BRIDGE_CRM_TOKEN.",
+    )
+    .into()
+}
+
+/// The targets that a command is about.
+fn selected<'a>(app: &'a App, id: Option<&str>) -> anyhow::Result<Vec<&'a Target>> {
+    match id {
+        Some(id) => Ok(vec![chosen(app, Some(id))?]),
+        None if app.targets.is_empty() => Err(not_configured()),
+        None => Ok(app.targets.iter().collect()),
+    }
+}
+
+/// S48, of all targets together.
 pub async fn stats(app: &App) -> anyhow::Result<Stats> {
-    Ok(app.store.stats(TARGET, app.config.crm.max_retries).await?)
+    let mut all = Stats::default();
+    for target in app.targets.iter() {
+        all = all.and(stats_of(app, target).await?);
+    }
+    Ok(all)
 }
 
-/// Delivers the selected rows, batch by batch.
+/// S48, of one target.
+pub async fn stats_of(app: &App, target: &Target) -> anyhow::Result<Stats> {
+    Ok(app.store.stats(&target.id, target.max_retries).await?)
+}
+
+/// The requests by which the next rows of a target would go out, without sending them. Secrets are hidden.
+pub async fn preview(
+    app: &App,
+    target: &Target,
+    entry: Option<&str>,
+    limit: u64,
+) -> anyhow::Result<Vec<Result<Request, String>>> {
+    let client = convert::target(target)?;
+    let everything = Selection {
+        not_due: true,
+        ..Selection::default()
+    };
+    let mut rows = match entry {
+        Some(_) => Vec::new(),
+        None => app.store.due(&target.id, &everything, 0, 0, limit).await?,
+    };
+    if rows.is_empty() {
+        rows.extend(app.store.latest(&target.id, entry).await?);
+    }
+    let known = app.store.remote_ids(&target.id, &rows).await?;
+    let entries = rows
+        .iter()
+        .map(|row| outbox::thaw(row, known.get(&row.entry_id).cloned()))
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(client.preview(&entries))
+}
+
+/// Whether the selected targets are there and can be spoken to, as far as that shows without asking them.
+pub fn check(app: &App, target: Option<&str>) -> anyhow::Result<()> {
+    for target in selected(app, target)? {
+        convert::target(target)?;
+    }
+    Ok(())
+}
+
+/// How many entries `force` would send once more.
+pub async fn would_send_again(app: &App, options: &Options) -> anyhow::Result<u64> {
+    let mut again = 0;
+    for target in selected(app, options.target.as_deref())? {
+        again += app
+            .store
+            .would_queue_again(&target.id, &options.selection)
+            .await?;
+    }
+    Ok(again)
+}
+
+/// Delivers the selected rows, batch by batch, to all targets at once: none waits for another (P6).
 pub async fn run(app: &App, options: &Options) -> anyhow::Result<Report> {
-    if !is_configured(app) && options.stop.is_some() {
+    run_within(app, options, PATIENCE).await
+}
+
+/// The same, waiting at most `patience` for another process that is at it.
+pub async fn run_within(
+    app: &App,
+    options: &Options,
+    patience: Duration,
+) -> anyhow::Result<Report> {
+    if !is_configured(app) && options.stop.is_some() && options.target.is_none() {
         // The scheduler's turn: without a CRM there is nothing to do and nothing wrong.
         return Ok(Report::default());
     }
-    let crm = connect(app)?;
-    if options.dry_run {
-        return plan(app, options).await;
+    let targets = selected(app, options.target.as_deref())?;
+    if let [target] = targets[..] {
+        return to_target(app, target, options, patience).await;
     }
-    under_lease(
-        app,
-        &format!("target:{TARGET}"),
-        Duration::from_mins(1),
-        |_| deliver(app, &crm, options),
-    )
+    let each = targets
+        .iter()
+        .map(|target| to_target(app, target, options, patience));
+    let results = join_all(each).await;
+    let mut report = Report::default();
+    let mut first_error = None;
+    for (target, result) in targets.iter().zip(results) {
+        let (part, error) = match result {
+            Ok(part) => (part, None),
+            Err(error) => {
+                let failure = Failure::of(&error);
+                first_error.get_or_insert(error);
+                (
+                    Report::default(),
+                    Some(format!("{} {}", failure.message, failure.remedy)),
+                )
+            }
+        };
+        report.add(&target.id, part, error);
+    }
+    match first_error {
+        // Nothing at all was done, and for a reason that concerns all.
+        Some(error) if report.targets.iter().all(|part| part.error.is_some()) => Err(error),
+        _ => Ok(report),
+    }
+}
+
+async fn to_target(
+    app: &App,
+    target: &Target,
+    options: &Options,
+    patience: Duration,
+) -> anyhow::Result<Report> {
+    refuse_other_kind(app, target).await?;
+    let crm = convert::target(target)?;
+    if options.dry_run {
+        return plan(app, target, options).await;
+    }
+    under_lease(app, &lease(&target.id), patience, |_| {
+        deliver(app, target, &crm, options)
+    })
     .await
 }
 
-async fn plan(app: &App, options: &Options) -> anyhow::Result<Report> {
+async fn plan(app: &App, target: &Target, options: &Options) -> anyhow::Result<Report> {
     let limit = options
         .limit
         .unwrap_or(u64::MAX)
         .min(i64::MAX.unsigned_abs());
-    let rows = app
+    let now = app.clock.now();
+    let waiting = app
         .store
-        .due(TARGET, &options.selection, app.clock.now(), 0, limit)
+        .would_send(&target.id, &options.selection, now)
         .await?;
     let forced = if options.force {
         app.store
-            .would_queue_again(TARGET, &options.selection)
+            .would_queue_again(&target.id, &options.selection)
             .await?
     } else {
         0
     };
-    let more = super::process::would_queue(app).await?;
+    let more = super::process::would_queue(app, target).await?;
     Ok(Report {
-        total: (rows.len() as u64 + forced + more).min(limit),
+        total: (waiting + forced + more).min(limit),
+        queued: more,
         ..Report::default()
     })
 }
 
-async fn deliver(app: &App, crm: &impl Crm, options: &Options) -> anyhow::Result<Report> {
-    super::process::queue_for_new_target(app).await?;
+async fn deliver(
+    app: &App,
+    target: &Target,
+    crm: &impl Crm,
+    options: &Options,
+) -> anyhow::Result<Report> {
+    let id = target.id.as_str();
+    let mut report = Report {
+        queued: super::process::queue_for_new_target(app, target).await?,
+        ..Report::default()
+    };
     if options.force {
-        super::process::queue_again(app, &options.selection).await?;
+        super::process::queue_again(app, target, &options.selection).await?;
     }
-    let mut report = Report::default();
-    let target = app.store.target(TARGET).await?;
-    let paused = target.filter(|row| row.paused_until > Some(app.clock.now()));
+    let known = app.store.target(id).await?;
+    let paused = known.filter(|row| row.paused_until > Some(app.clock.now()));
     match paused {
         // The target named a time itself; asking sooner would only lengthen it.
         Some(row) if row.pauses == 0 && options.stop.is_none() => {
@@ -149,7 +368,7 @@ async fn deliver(app: &App, crm: &impl Crm, options: &Options) -> anyhow::Result
             return Err(Failure::new(
                 "crm_rests",
                 format!(
-                    "The CRM asks to be left alone until {}.",
+                    "The target {id} asks to be left alone until {}.",
                     zone::rfc3339(&app.zone, until)
                 ),
                 "Nothing is lost: what waits is sent then by itself, if `serve` runs.",
@@ -161,22 +380,25 @@ async fn deliver(app: &App, crm: &impl Crm, options: &Options) -> anyhow::Result
     }
     let mut left = options.limit.unwrap_or(u64::MAX);
     let mut after = 0;
+    let mut pace = Pace::of(app, target);
     while left > 0 && !options.stop.as_ref().is_some_and(Stop::is_requested) {
+        let size = pace.portion.min(left);
         let now = app.clock.now();
-        let size = u64::from(app.config.crm.batch_size).min(left);
         let rows = app
             .store
-            .due(TARGET, &options.selection, now, after, size)
+            .due(id, &options.selection, now, after, size)
             .await?;
         let Some(last) = rows.last() else { break };
         after = last.id;
         left -= rows.len() as u64;
         report.total += rows.len() as u64;
+        pace.wait(app, rows.len() as u64).await;
+        let remote_ids = app.store.remote_ids(id, &rows).await?;
         let mut entries = Vec::with_capacity(rows.len());
         let mut sendable = Vec::with_capacity(rows.len());
         let mut attempts = Vec::with_capacity(rows.len());
         for row in rows {
-            match thaw(app, &row).await {
+            match outbox::thaw(&row, remote_ids.get(&row.entry_id).cloned()) {
                 Ok(entry) => {
                     entries.push(entry);
                     sendable.push(row);
@@ -184,18 +406,20 @@ async fn deliver(app: &App, crm: &impl Crm, options: &Options) -> anyhow::Result
                 // One damaged row is a dead letter, not everybody's trouble.
                 Err(error) => attempts.push(Attempt {
                     outcome: Outcome::Rejected {
-                        reason: format!("{error:#}"),
+                        reason: error.to_string(),
                     },
                     row,
                 }),
             }
         }
-        let outcomes = match crm.push(&entries).await {
+        let answer = crm.push(&entries).await;
+        failpoint::pass("sent");
+        let outcomes = match answer {
             Ok(outcomes) => outcomes,
             Err(error) => {
                 // Concerns the whole target and needs a human: no attempt is counted.
                 app.store
-                    .note_target(TARGET, Some((&error.to_string(), 60)), app.clock.now())
+                    .note_target(id, Some((&error.to_string(), 60)), app.clock.now())
                     .await?;
                 return Err(convert::crm_failure(&error).into());
             }
@@ -206,9 +430,13 @@ async fn deliver(app: &App, crm: &impl Crm, options: &Options) -> anyhow::Result
                 .zip(outcomes)
                 .map(|(row, outcome)| Attempt { row, outcome }),
         );
-        let retry_seconds = i64::from(app.config.crm.retry_seconds);
         app.store
-            .settle(&attempts, retry_seconds, app.clock.now())
+            .settle(
+                id,
+                &attempts,
+                i64::from(target.retry_seconds),
+                app.clock.now(),
+            )
             .await?;
         let delivered = attempts
             .iter()
@@ -222,13 +450,13 @@ async fn deliver(app: &App, crm: &impl Crm, options: &Options) -> anyhow::Result
         });
         let rest = rest.max();
         for attempt in attempts {
-            report.count(attempt);
+            report.count(id, attempt);
         }
         if delivered {
-            app.store.note_target(TARGET, None, app.clock.now()).await?;
+            app.store.note_target(id, None, app.clock.now()).await?;
         }
         if let Some(wait) = rest {
-            app.store.rest_target(TARGET, wait, app.clock.now()).await?;
+            app.store.rest_target(id, wait, app.clock.now()).await?;
         }
         if stopped || rest.is_some() {
             // The target takes nothing at the moment; the rest keeps its place in the queue.
@@ -238,8 +466,65 @@ async fn deliver(app: &App, crm: &impl Crm, options: &Options) -> anyhow::Result
     Ok(report)
 }
 
+/// How fast a target is told.
+struct Pace {
+    /// Rows taken, pushed and settled at once.
+    portion: u64,
+    /// Rows that may go in a second; none: as many as it takes.
+    per_second: Option<u64>,
+    /// When the next may go.
+    next: std::time::Instant,
+}
+
+impl Pace {
+    fn of(app: &App, target: &Target) -> Self {
+        let batch = u64::from(target.batch_size);
+        let in_batches = target.takes_batches();
+        let portion = if in_batches {
+            // Settling costs a write to the disk, so several batches share one.
+            (batch * u64::from(target.concurrency.max(10))).min(PORTION)
+        } else {
+            batch
+        };
+        let requests = target.rate_per_second.map(u64::from);
+        let rows = requests.map(|rate| if in_batches { rate * batch } else { rate });
+        Self {
+            portion: rows.map_or(portion, |rows| portion.min(rows)).max(1),
+            per_second: rows,
+            next: app.clock.monotonic(),
+        }
+    }
+
+    /// Waits until so many rows may go.
+    async fn wait(&mut self, app: &App, rows: u64) {
+        let Some(per_second) = self.per_second else {
+            return;
+        };
+        let now = app.clock.monotonic();
+        tokio::time::sleep(self.next.saturating_duration_since(now)).await;
+        let took = Duration::from_millis(rows * 1_000 / per_second.max(1));
+        self.next = self.next.max(now) + took;
+    }
+}
+
 impl Report {
-    fn count(&mut self, attempt: Attempt) {
+    fn add(&mut self, target: &str, part: Self, error: Option<String>) {
+        self.total += part.total;
+        self.successful += part.successful;
+        self.failed += part.failed;
+        self.queued += part.queued;
+        self.errors.extend(part.errors);
+        self.targets.push(TargetReport {
+            target: target.to_owned(),
+            total: part.total,
+            successful: part.successful,
+            failed: part.failed,
+            queued: part.queued,
+            error,
+        });
+    }
+
+    fn count(&mut self, target: &str, attempt: Attempt) {
         let error = match attempt.outcome {
             Outcome::Accepted { .. } | Outcome::AlreadyKnown => {
                 self.successful += 1;
@@ -251,24 +536,11 @@ impl Report {
         self.failed += 1;
         if self.errors.len() < 1_000 {
             self.errors.push(Problem {
+                target: target.to_owned(),
                 user_id: attempt.row.employee,
                 date: attempt.row.date,
                 error,
             });
         }
     }
-}
-
-/// The entry exactly as it was frozen when it was queued.
-async fn thaw(app: &App, row: &outbox::Model) -> anyhow::Result<Entry> {
-    let revision = u64::try_from(row.revision)?;
-    let entry = Entry::thaw(
-        &row.target,
-        &row.entry_id,
-        revision,
-        row.deleted,
-        &row.content,
-        &row.key,
-    )?;
-    Ok(entry.with_prior_remote_id(app.store.remote_id(&row.target, &row.entry_id).await?))
 }

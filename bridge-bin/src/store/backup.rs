@@ -6,17 +6,16 @@ use std::path::{Path, PathBuf};
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    AccessMode, ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction,
-    DbBackend, DbErr, EntityTrait, IsolationLevel, QueryFilter, QueryOrder, QuerySelect,
-    TransactionTrait,
+    AccessMode, ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend,
+    DbErr, EntityTrait, IsolationLevel, QueryFilter, QueryOrder, QuerySelect, TransactionTrait,
 };
 use serde::{Deserialize, Serialize};
 
 use super::copy::{self, Table};
 pub use super::copy::{Copied, OnProgress};
 use super::entity::{entry, lease, login_link, meta, outbox, web_session};
-use super::outbox::{Draft, push};
-use super::{Location, Store, postgres, refuse_moved, set_meta, sqlite};
+use super::queue::{self, Change};
+use super::{Location, Store, Transaction, due, postgres, refuse_moved, set_meta, sqlite};
 use crate::failure::Failure;
 use crate::secret;
 
@@ -218,7 +217,7 @@ impl Store {
     }
 
     /// Begins a transaction that keeps everybody else from writing, whatever they were about to write.
-    async fn begin_closed(&self) -> Result<DatabaseTransaction, DbErr> {
+    async fn begin_closed(&self) -> Result<Transaction, DbErr> {
         let tx = self.begin_raw().await?;
         if tx.get_database_backend() == DbBackend::Postgres {
             postgres::close_to_all(&tx).await?;
@@ -294,51 +293,37 @@ async fn queue_everything_again(
     floor: i64,
     now: i64,
 ) -> Result<u64, DbErr> {
+    let targets: Vec<String> = entry::Entity::find()
+        .select_only()
+        .column(entry::Column::Target)
+        .distinct()
+        .into_tuple()
+        .all(tx)
+        .await?;
     let mut queued = 0;
-    let mut after = (String::new(), String::new());
-    loop {
-        let behind = Condition::any()
-            .add(entry::Column::Target.gt(&after.0))
-            .add(
-                Condition::all()
-                    .add(entry::Column::Target.eq(&after.0))
-                    .add(entry::Column::EntryId.gt(&after.1)),
-            );
-        let page = entry::Entity::find()
-            .filter(behind)
-            .order_by_asc(entry::Column::Target)
-            .order_by_asc(entry::Column::EntryId)
-            .limit(1_000)
-            .all(tx)
-            .await?;
-        let Some(last) = page.last() else {
-            return Ok(queued);
-        };
-        after = (last.target.clone(), last.entry_id.clone());
-        for known in page {
-            let latest = outbox::Entity::find()
-                .filter(outbox::Column::Target.eq(&known.target))
-                .filter(outbox::Column::EntryId.eq(&known.entry_id))
-                .filter(outbox::Column::Revision.eq(known.revision))
-                .one(tx)
+    for target in targets {
+        let mut after = String::new();
+        loop {
+            let page = entry::Entity::find()
+                .filter(entry::Column::Target.eq(&target))
+                .filter(entry::Column::EntryId.gt(&after))
+                .order_by_asc(entry::Column::EntryId)
+                .limit(1_000)
+                .all(tx)
                 .await?;
-            let Some(latest) = latest else { continue };
-            let content = serde_json::from_str(&latest.content)
-                .map_err(|error| DbErr::Custom(format!("outbox row {}: {error}", latest.id)))?;
-            let draft = Draft {
-                target: latest.target,
-                entry_id: latest.entry_id,
-                employee: latest.employee,
-                date: latest.date,
-                deleted: latest.deleted,
-                content,
-                may_begin: true,
-            };
-            let revision = (known.revision + 1).max(floor);
-            push(tx, &draft, revision, known.content_hash, now).await?;
-            queued += 1;
+            let Some(last) = page.last() else { break };
+            after.clone_from(&last.entry_id);
+            let mut latest = queue::contents_of(tx, &target, &page).await?;
+            let changes = page
+                .iter()
+                .filter_map(|entry| Some((latest.remove(&entry.entry_id)?, entry)))
+                .map(|(row, entry)| Change::again(row, entry))
+                .collect::<Result<Vec<_>, _>>()?;
+            queued += queue::push(tx, &target, changes, floor, now).await?;
         }
+        due::call_for_target(tx, &target, now).await?;
     }
+    Ok(queued)
 }
 
 /// Tokens only grow, also through a restore: what was granted `before` holds no more, and never will again.
@@ -356,6 +341,7 @@ async fn void_leases(db: &impl ConnectionTrait, before: Vec<lease::Model>) -> Re
             holder: Set(String::new()),
             token: Set(token),
             expires_at: Set(0),
+            since: Set(0),
         };
         if known.is_some() {
             change.update(db).await?;

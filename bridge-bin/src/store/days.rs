@@ -1,6 +1,6 @@
 //! From punches to daily records: the work list, what an assessment needs, and what it changes.
 
-use std::collections::btree_map::Entry;
+use std::collections::btree_map::Entry as Place;
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{Days, NaiveDate};
@@ -12,12 +12,12 @@ use sea_orm::{
 };
 
 use super::entity::{
-    correction, daily_record, device, device_group, dirty_day, employee, holiday, identity, punch,
-    roster_assignment, roster_override, shift_template,
+    correction, daily_record, device, device_group, dirty_day, employee, entry, holiday, identity,
+    punch, roster_assignment, roster_override, shift_template,
 };
 use super::leases::{self, Lease};
 use super::people::{self, Identities};
-use super::{Store, Told};
+use super::{Store, Told, schedule};
 use crate::failure::Failure;
 
 /// Days of one employee that want assessing.
@@ -208,16 +208,56 @@ impl Store {
         })
     }
 
-    /// The ids of all records, by date.
-    pub async fn record_ids(&self) -> Result<Vec<String>, DbErr> {
+    /// One person's records.
+    pub async fn records_of(&self, employee: &str) -> Result<Vec<daily_record::Model>, DbErr> {
         daily_record::Entity::find()
-            .select_only()
-            .column(daily_record::Column::RecordId)
+            .filter(daily_record::Column::Employee.eq(employee))
             .order_by_asc(daily_record::Column::Date)
-            .order_by_asc(daily_record::Column::RecordId)
-            .into_tuple()
             .all(self.reader())
             .await
+    }
+
+    /// The dates on which one person has records, or a target was told of entries.
+    pub async fn dates_of(
+        &self,
+        employee: &str,
+        target: &str,
+    ) -> Result<BTreeSet<NaiveDate>, DbErr> {
+        let recorded: Vec<String> = daily_record::Entity::find()
+            .select_only()
+            .column(daily_record::Column::Date)
+            .filter(daily_record::Column::Employee.eq(employee))
+            .into_tuple()
+            .all(self.reader())
+            .await?;
+        let told: Vec<String> = entry::Entity::find()
+            .select_only()
+            .column(entry::Column::Date)
+            .distinct()
+            .filter(entry::Column::Target.eq(target))
+            .filter(entry::Column::Employee.eq(employee))
+            .into_tuple()
+            .all(self.reader())
+            .await?;
+        let dates = recorded.iter().chain(&told);
+        Ok(dates.filter_map(|date| date.parse().ok()).collect())
+    }
+
+    /// Whether a date is everybody's holiday.
+    pub async fn is_holiday(&self, date: NaiveDate) -> Result<bool, DbErr> {
+        let found = holiday::Entity::find()
+            .filter(holiday::Column::Date.eq(date.to_string()))
+            .filter(holiday::Column::Employee.is_null())
+            .one(self.reader())
+            .await?;
+        Ok(found.is_some())
+    }
+
+    /// Remembers that whatever was known at an instant has been assessed.
+    pub async fn note_assessed(&self, until: i64) -> Result<(), DbErr> {
+        let tx = self.begin().await?;
+        super::set_meta(&tx, "assessed_until", &until.to_string()).await?;
+        tx.commit().await
     }
 
     /// The records of a date, with everybody's, by employee and start.
@@ -325,7 +365,7 @@ async fn corrections(
                 .all(db)
                 .await?;
             for row in rows {
-                if let Entry::Vacant(place) = found.entry(row.id) {
+                if let Place::Vacant(place) = found.entry(row.id) {
                     next.push(format!("c{}", row.id));
                     place.insert(row);
                 }
@@ -336,17 +376,6 @@ async fn corrections(
     Ok(found.into_values().collect())
 }
 
-/// The records that have these ids.
-pub async fn records(
-    db: &impl ConnectionTrait,
-    ids: &[String],
-) -> Result<Vec<daily_record::Model>, DbErr> {
-    daily_record::Entity::find()
-        .filter(daily_record::Column::RecordId.is_in(ids.iter().map(String::as_str)))
-        .all(db)
-        .await
-}
-
 /// One employee's assessed dates, ready to be written.
 #[derive(Debug)]
 pub struct Assessed {
@@ -354,8 +383,6 @@ pub struct Assessed {
     pub employee: String,
     /// The dates this assessment speaks for; stored records on them that it does not hold have vanished.
     pub dates: BTreeSet<NaiveDate>,
-    /// The records of these dates.
-    pub records: Vec<daily_record::Model>,
     /// The work this settles, with marks.
     pub done: BTreeMap<NaiveDate, i64>,
 }
@@ -377,6 +404,7 @@ pub struct Difference {
 pub async fn save(
     tx: &DatabaseTransaction,
     assessed: &Assessed,
+    records: &[daily_record::Model],
     lease: &Lease,
     now_ms: i64,
 ) -> Result<Option<Difference>, DbErr> {
@@ -394,7 +422,8 @@ pub async fn save(
         stored.extend(rows.into_iter().map(|row| (row.record_id.clone(), row)));
     }
     let mut difference = Difference::default();
-    for record in &assessed.records {
+    let mut added = Vec::new();
+    for record in records {
         match stored.remove(&record.record_id) {
             Some(before)
                 if daily_record::Model {
@@ -412,25 +441,34 @@ pub async fn save(
                 difference.changed.push(record.clone());
             }
             None => {
-                let row = daily_record::ActiveModel::from(record.clone()).reset_all();
-                daily_record::Entity::insert(row)
-                    .exec_without_returning(tx)
-                    .await?;
+                added.push(daily_record::ActiveModel::from(record.clone()).reset_all());
                 difference.changed.push(record.clone());
             }
         }
+    }
+    for chunk in added.chunks(1_000) {
+        daily_record::Entity::insert_many(chunk.to_vec())
+            .exec_without_returning(tx)
+            .await?;
     }
     for (id, row) in stored {
         daily_record::Entity::delete_by_id(id).exec(tx).await?;
         difference.removed.push(row);
     }
-    for (date, mark) in &assessed.done {
-        dirty_day::Entity::delete_many()
-            .filter(dirty_day::Column::Employee.eq(&assessed.employee))
-            .filter(dirty_day::Column::Date.eq(date.to_string()))
-            .filter(dirty_day::Column::Mark.eq(*mark))
-            .exec(tx)
-            .await?;
+    // Most days have the same mark: together, then.
+    let mut by_mark: BTreeMap<i64, Vec<String>> = BTreeMap::new();
+    for (date, mark) in assessed.done.iter().filter(|(_, mark)| **mark > 0) {
+        by_mark.entry(*mark).or_default().push(date.to_string());
+    }
+    for (mark, dates) in by_mark {
+        for chunk in dates.chunks(1_000) {
+            dirty_day::Entity::delete_many()
+                .filter(dirty_day::Column::Employee.eq(&assessed.employee))
+                .filter(dirty_day::Column::Date.is_in(chunk.iter().map(String::as_str)))
+                .filter(dirty_day::Column::Mark.eq(mark))
+                .exec(tx)
+                .await?;
+        }
     }
     Ok(Some(difference))
 }
@@ -463,6 +501,7 @@ impl Store {
         };
         let row = row.insert(&tx).await?;
         people::named_by_hand(&tx, &new.employee, new.date).await?;
+        schedule::wake(&tx, schedule::PROCESS, now).await?;
         tx.commit().await?;
         Ok(row.id)
     }

@@ -7,7 +7,7 @@ use sea_orm::{
 };
 
 use super::entity::{cursor, device, device_group};
-use super::{Store, storable};
+use super::{Store, alone, due};
 use crate::failure::Failure;
 
 /// The group of devices that names none; in it an unmapped user id is the employee id.
@@ -114,16 +114,23 @@ impl Store {
             last_sync: Set(None),
             last_attempt: Set(None),
             last_error: Set(None),
+            complete_until: Set(None),
+            log_capacity: Set(None),
+            clock_drift_s: Set(None),
         }
         .insert(&tx)
         .await?;
+        due::call_for(&tx, row.id, now).await?;
         tx.commit().await?;
         Ok(row)
     }
 
-    /// Changes what an administrator sets of a device; what polls learn about it stays as it is.
+    /// Changes what an administrator sets of a device, and has it read soon; what polls learn about it stays as it is.
     pub async fn update_device(&self, device: device::Model) -> Result<(), DbErr> {
-        let tx = self.begin().await?;
+        // In the order of an intake, which may be under way.
+        let tx = self.begin_beside().await?;
+        due::hold(&tx, device.id).await?;
+        alone(&tx).await?;
         let change = device::ActiveModel {
             id: Set(device.id),
             name: Set(device.name),
@@ -139,20 +146,8 @@ impl Store {
             updated_at: Set(device.updated_at),
             ..Default::default()
         };
-        change.update(&tx).await?;
-        tx.commit().await
-    }
-
-    /// Notes a poll that failed.
-    pub async fn note_failure(&self, device_id: i64, error: &str, now: i64) -> Result<(), DbErr> {
-        let tx = self.begin_beside().await?;
-        let row = device::ActiveModel {
-            id: Set(device_id),
-            last_attempt: Set(Some(now)),
-            last_error: Set(Some(storable(error).into_owned())),
-            ..Default::default()
-        };
-        row.update(&tx).await?;
+        let row = change.update(&tx).await?;
+        due::call_for(&tx, row.id, row.updated_at).await?;
         tx.commit().await
     }
 

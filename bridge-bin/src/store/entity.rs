@@ -57,6 +57,9 @@ entity!(device, "device", {
     last_sync: Option<i64>,
     last_attempt: Option<i64>,
     last_error: Option<String>,
+    complete_until: Option<i64>,
+    log_capacity: Option<i64>,
+    clock_drift_s: Option<i64>,
 });
 
 entity!(cursor, "cursor", {
@@ -189,6 +192,8 @@ entity!(target, "target", {
     paused_until: Option<i64>,
     pauses: i32,
     last_success: Option<i64>,
+    kind: Option<String>,
+    certificate_ends: Option<i64>,
 });
 
 entity!(entry, "entry", {
@@ -199,6 +204,7 @@ entity!(entry, "entry", {
     content_hash: String,
     deleted: bool,
     remote_id: Option<String>,
+    employee: String,
 });
 
 entity!(outbox, "outbox", {
@@ -220,11 +226,33 @@ entity!(outbox, "outbox", {
     settled_at: Option<i64>,
 });
 
+entity!(alarm, "alarm", {
+    #[sea_orm(primary_key, auto_increment = false)] name: String,
+    kind: String,
+    subject: String,
+    detail: String,
+    opened_at: i64,
+    closed_at: Option<i64>,
+    mailed_at: Option<i64>,
+    posted_at: Option<i64>,
+});
+
+entity!(notice, "notice", {
+    #[sea_orm(primary_key)] id: i64,
+    name: String,
+    employee: String,
+    date: String,
+    detail: String,
+    created_at: i64,
+    mailed_at: Option<i64>,
+});
+
 entity!(lease, "lease", {
     #[sea_orm(primary_key, auto_increment = false)] name: String,
     holder: String,
     token: i64,
     expires_at: i64,
+    since: i64,
 });
 
 entity!(schedule, "schedule", {
@@ -233,6 +261,29 @@ entity!(schedule, "schedule", {
     zone: String,
     enabled: bool,
     next_due: i64,
+    configured: String,
+    wakes: i64,
+});
+
+entity!(due_device, "due_device", {
+    #[sea_orm(primary_key, auto_increment = false)] device_id: i64,
+    due_at: Option<i64>,
+    failures: i32,
+});
+
+entity!(due_target, "due_target", {
+    #[sea_orm(primary_key, auto_increment = false)] target: String,
+    due_at: Option<i64>,
+    wakes: i64,
+});
+
+entity!(node, "node", {
+    #[sea_orm(primary_key, auto_increment = false)] name: String,
+    role: String,
+    url: Option<String>,
+    pid: i64,
+    started_at: i64,
+    seen_at: i64,
 });
 
 entity!(run, "run", {

@@ -5,11 +5,13 @@
 
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict, Query};
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect,
+    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect,
 };
 
 use super::entity::lease;
 use super::{Store, shared_now};
+use crate::failpoint;
 
 /// A lease that was granted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +31,8 @@ pub enum Claim {
     Busy {
         /// The node and command that holds it.
         holder: String,
+        /// For so many milliseconds.
+        held_ms: i64,
         /// Milliseconds until it lapses, unless renewed.
         remaining_ms: i64,
     },
@@ -49,52 +53,43 @@ impl Store {
         now_ms: i64,
     ) -> Result<Claim, DbErr> {
         let tx = self.begin_beside().await?;
-        let now = || shared_now(&tx, now_ms);
-        // One statement, so that of two nodes one is granted it and the other one finds it taken.
-        let insert = Query::insert()
-            .into_table(lease::Entity)
+        let claim = grant(&tx, name, holder, term_ms, now_ms).await?;
+        if matches!(claim, Claim::Granted(_)) {
+            tx.commit().await?;
+        }
+        Ok(claim)
+    }
+
+    /// All leases that somebody holds at this moment, by name, each with the milliseconds until it lapses.
+    pub async fn held_leases(&self, now_ms: i64) -> Result<Vec<(lease::Model, i64)>, DbErr> {
+        let db = self.reader();
+        let remaining = Expr::col(lease::Column::ExpiresAt).sub(shared_now(db, now_ms));
+        let rows: Vec<(String, String, i64, i64, i64, i64)> = lease::Entity::find()
+            .select_only()
             .columns([
                 lease::Column::Name,
                 lease::Column::Holder,
                 lease::Column::Token,
                 lease::Column::ExpiresAt,
+                lease::Column::Since,
             ])
-            .values([name.into(), holder.into(), 1_i64.into(), now().add(term_ms)])
-            .map_err(|error| DbErr::Custom(error.to_string()))?
-            .on_conflict(
-                OnConflict::column(lease::Column::Name)
-                    .update_columns([lease::Column::Holder, lease::Column::ExpiresAt])
-                    .value(
-                        lease::Column::Token,
-                        Expr::col((lease::Entity, lease::Column::Token)).add(1),
-                    )
-                    .action_and_where(
-                        Expr::col((lease::Entity, lease::Column::ExpiresAt)).lte(now()),
-                    )
-                    .to_owned(),
-            )
-            .returning_col(lease::Column::Token)
-            .to_owned();
-        if let Some(row) = tx.query_one(&insert).await? {
-            let token = row.try_get("", "token")?;
-            tx.commit().await?;
-            return Ok(Claim::Granted(Lease {
-                name: name.to_owned(),
-                token,
-            }));
-        }
-        let busy: Option<(String, i64)> = lease::Entity::find_by_id(name)
-            .select_only()
-            .column(lease::Column::Holder)
-            .expr_as(Expr::col(lease::Column::ExpiresAt).sub(now()), "remaining")
+            .expr_as(remaining, "remaining")
+            .filter(unexpired(db, now_ms))
+            .order_by_asc(lease::Column::Name)
             .into_tuple()
-            .one(&tx)
+            .all(db)
             .await?;
-        let (holder, remaining_ms) = busy.unwrap_or_default();
-        Ok(Claim::Busy {
-            holder,
-            remaining_ms,
-        })
+        let row = |(name, holder, token, expires_at, since, remaining)| {
+            let row = lease::Model {
+                name,
+                holder,
+                token,
+                expires_at,
+                since,
+            };
+            (row, remaining)
+        };
+        Ok(rows.into_iter().map(row).collect())
     }
 
     /// Renews a lease; `false` if it lapsed or is somebody else's by now.
@@ -106,7 +101,9 @@ impl Store {
             .filter(held(&tx, lease, now_ms))
             .exec(&tx)
             .await?;
+        failpoint::pass("renew.before");
         tx.commit().await?;
+        failpoint::pass("renew.after");
         Ok(renewed.rows_affected == 1)
     }
 
@@ -121,6 +118,71 @@ impl Store {
             .await?;
         tx.commit().await
     }
+}
+
+/// Claims `name` inside a transaction.
+pub(super) async fn grant(
+    tx: &impl ConnectionTrait,
+    name: &str,
+    holder: &str,
+    term_ms: i64,
+    now_ms: i64,
+) -> Result<Claim, DbErr> {
+    let now = || shared_now(tx, now_ms);
+    // One statement, so that of two nodes one is granted it and the other one finds it taken.
+    let insert = Query::insert()
+        .into_table(lease::Entity)
+        .columns([
+            lease::Column::Name,
+            lease::Column::Holder,
+            lease::Column::Token,
+            lease::Column::ExpiresAt,
+            lease::Column::Since,
+        ])
+        .values([
+            name.into(),
+            holder.into(),
+            1_i64.into(),
+            now().add(term_ms),
+            now(),
+        ])
+        .map_err(|error| DbErr::Custom(error.to_string()))?
+        .on_conflict(
+            OnConflict::column(lease::Column::Name)
+                .update_columns([
+                    lease::Column::Holder,
+                    lease::Column::ExpiresAt,
+                    lease::Column::Since,
+                ])
+                .value(
+                    lease::Column::Token,
+                    Expr::col((lease::Entity, lease::Column::Token)).add(1),
+                )
+                .action_and_where(Expr::col((lease::Entity, lease::Column::ExpiresAt)).lte(now()))
+                .to_owned(),
+        )
+        .returning_col(lease::Column::Token)
+        .to_owned();
+    if let Some(row) = tx.query_one(&insert).await? {
+        return Ok(Claim::Granted(Lease {
+            name: name.to_owned(),
+            token: row.try_get("", "token")?,
+        }));
+    }
+    let busy: Option<(String, i64, i64)> = lease::Entity::find_by_id(name)
+        .select_only()
+        .column(lease::Column::Holder)
+        .expr_as(now().sub(Expr::col(lease::Column::Since)), "held")
+        .expr_as(Expr::col(lease::Column::ExpiresAt).sub(now()), "remaining")
+        .into_tuple()
+        .one(tx)
+        .await?;
+    let (holder, held_ms, remaining_ms) = busy.unwrap_or_default();
+    Ok(Claim::Busy {
+        holder,
+        held_ms,
+        remaining_ms,
+    })
 }
 
 /// Whether `lease` still holds, to be asked inside the transaction that depends on it: until that ends, nobody else
@@ -139,4 +201,9 @@ fn held(db: &impl ConnectionTrait, lease: &Lease, now_ms: i64) -> Condition {
         .add(lease::Column::Name.eq(&lease.name))
         .add(lease::Column::Token.eq(lease.token))
         .add(Expr::col(lease::Column::ExpiresAt).gt(shared_now(db, now_ms)))
+}
+
+/// That a lease has not lapsed, as a condition on its row.
+pub(super) fn unexpired(db: &impl ConnectionTrait, now_ms: i64) -> Expr {
+    Expr::col((lease::Entity, lease::Column::ExpiresAt)).gt(shared_now(db, now_ms))
 }

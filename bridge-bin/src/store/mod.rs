@@ -5,22 +5,32 @@
 //! have a pool of their own. How the same holds for many nodes on `PostgreSQL` is said in `postgres`.
 
 pub mod accounts;
+pub mod alarms;
 pub mod backup;
+pub mod bell;
 mod copy;
 pub mod dashboard;
 pub mod days;
 pub mod devices;
+pub mod due;
 pub mod entity;
 pub mod leases;
 mod location;
 pub mod migration;
+pub mod nodes;
 pub mod outbox;
 pub mod people;
 mod postgres;
 pub mod punches;
+pub mod queue;
+pub mod retention;
 pub mod schedule;
 mod sqlite;
+pub mod status;
+pub mod targets;
 pub mod told;
+mod transaction;
+mod trouble;
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -30,13 +40,14 @@ use std::time::Duration;
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::{Expr, OnConflict, SimpleExpr};
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, EntityTrait,
-    IsolationLevel, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, EntityTrait, IsolationLevel,
+    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
 use sea_orm_migration::MigratorTrait;
 
 pub use location::{DatabaseUrl, Location};
 pub use told::Told;
+pub use transaction::Transaction;
 
 use crate::failure::Failure;
 use entity::meta;
@@ -151,8 +162,14 @@ impl Store {
         &self.read
     }
 
+    /// The connection that writes, for tests that make it fail.
+    #[cfg(feature = "failpoints")]
+    pub const fn writer(&self) -> &DatabaseConnection {
+        &self.write
+    }
+
     /// Begins a transaction that holds the right to write from its first moment, alone among all nodes.
-    pub async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
+    pub async fn begin(&self) -> Result<Transaction, DbErr> {
         let tx = self.begin_beside().await?;
         alone(&tx).await?;
         Ok(tx)
@@ -160,7 +177,7 @@ impl Store {
 
     /// Begins a transaction that writes beside others, where the database can: for what guards itself by row locks
     /// and unique keys.
-    pub async fn begin_beside(&self) -> Result<DatabaseTransaction, DbErr> {
+    pub async fn begin_beside(&self) -> Result<Transaction, DbErr> {
         let tx = self.begin_raw().await?;
         if tx.get_database_backend() == DbBackend::Postgres {
             postgres::enter(&tx).await?;
@@ -169,7 +186,7 @@ impl Store {
         Ok(tx)
     }
 
-    async fn begin_raw(&self) -> Result<DatabaseTransaction, DbErr> {
+    async fn begin_raw(&self) -> Result<Transaction, DbErr> {
         let postgres = self.write.get_database_backend() == DbBackend::Postgres;
         self.write
             .begin_with_options(TransactionOptions {
@@ -178,6 +195,7 @@ impl Store {
                 ..TransactionOptions::default()
             })
             .await
+            .map(Transaction::new)
     }
 
     /// A remembered value.
@@ -248,11 +266,13 @@ pub(crate) fn failure(error: &DbErr) -> Failure {
             "Set database_url in zk-bridge.toml (or ZK_BRIDGE_DATABASE_URL) to the new place and start again.",
         );
     }
-    Failure::new(
-        "database",
-        format!("The database failed: {error}."),
-        "Nothing is half done. Try again; if it repeats, check that the database runs, has room and may be written.",
-    )
+    trouble::failure(error).unwrap_or_else(|| {
+        Failure::new(
+            Failure::DATABASE,
+            format!("The database failed: {error}."),
+            "Nothing is half done. Try again; if it repeats, check that the database runs, has room and may be written.",
+        )
+    })
 }
 
 /// Remembers a value inside a transaction.

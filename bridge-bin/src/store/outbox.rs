@@ -1,18 +1,20 @@
-//! P4, P5: what is to be sent, frozen when it is queued; attempts, due times and dead letters.
+//! P5, P6: what waits to be sent; attempts, due times and dead letters.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::time::Duration;
 
 use crm_client::{Entry, Outcome};
-use sea_orm::ActiveValue::{NotSet, Set};
-use sea_orm::sea_query::{Expr, OnConflict};
+use sea_orm::ActiveValue::Set;
+use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, DbErr,
-    EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Statement,
+    ColumnTrait, Condition, DatabaseTransaction, DbErr, EntityTrait, PaginatorTrait, QueryFilter,
+    QueryOrder, QuerySelect, Select,
 };
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
-use super::entity::{entry, outbox, target};
+use super::entity::{entry, outbox};
+use super::queue::{self, Change};
 use super::{Store, storable};
 
 /// States of an outbox row.
@@ -30,27 +32,8 @@ pub mod state {
 /// The longest wait between two attempts, in seconds.
 const LONGEST_WAIT: i64 = 6 * 3600;
 
-/// An entry as it is now, to be sent if the target does not know it so.
-#[derive(Debug, Clone)]
-pub struct Draft {
-    /// The target's id.
-    pub target: String,
-    /// For days: the record id.
-    pub entry_id: String,
-    /// Whose.
-    pub employee: String,
-    /// Work date.
-    pub date: String,
-    /// The record vanished.
-    pub deleted: bool,
-    /// The entry without revision and key.
-    pub content: serde_json::Value,
-    /// Whether it may be the first of its entry to be queued (design 6.3).
-    pub may_begin: bool,
-}
-
 /// Numbers for S48.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
 pub struct Stats {
     /// Entries that were ever queued.
     pub total: u64,
@@ -64,6 +47,32 @@ pub struct Stats {
     pub sync_percentage: f64,
 }
 
+impl Stats {
+    fn of(total: u64, unsynced: u64, failed: u64) -> Self {
+        let synced = total.saturating_sub(unsynced);
+        let tenths = (synced * 1000 + total / 2).checked_div(total).unwrap_or(0);
+        #[expect(clippy::cast_precision_loss, reason = "at most 1000")]
+        let sync_percentage = tenths as f64 / 10.0;
+        Self {
+            total,
+            synced,
+            unsynced,
+            failed,
+            sync_percentage,
+        }
+    }
+
+    /// Of two targets together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self::of(
+            self.total + other.total,
+            self.unsynced + other.unsynced,
+            self.failed + other.failed,
+        )
+    }
+}
+
 /// What became of an attempt.
 #[derive(Debug, Clone)]
 pub struct Attempt {
@@ -71,106 +80,6 @@ pub struct Attempt {
     pub row: outbox::Model,
     /// The target's answer.
     pub outcome: Outcome,
-}
-
-/// Whether a target was last told something else than `draft`: its last revision (0 for none) and the draft's hash.
-pub async fn news(
-    db: &impl ConnectionTrait,
-    draft: &Draft,
-) -> Result<Option<(i64, String)>, DbErr> {
-    let key = (draft.target.clone(), draft.entry_id.clone());
-    let known = entry::Entity::find_by_id(key).one(db).await?;
-    let hash = crate::secret::hex(&Sha256::digest(draft.content.to_string()));
-    Ok(match known {
-        None if !draft.may_begin || draft.deleted => None,
-        Some(row) if row.content_hash == hash && row.deleted == draft.deleted => None,
-        Some(row) => Some((row.revision, hash)),
-        None => Some((0, hash)),
-    })
-}
-
-/// Queues `draft` as a new revision, if the target was last told something else. Returns the revision.
-pub async fn queue(
-    tx: &DatabaseTransaction,
-    draft: &Draft,
-    floor: i64,
-    now: i64,
-) -> Result<Option<i64>, DbErr> {
-    let Some((last, hash)) = news(tx, draft).await? else {
-        return Ok(None);
-    };
-    let revision = (last + 1).max(floor);
-    push(tx, draft, revision, hash, now).await?;
-    Ok(Some(revision))
-}
-
-/// Freezes a revision and puts it in the place of older ones that were not accepted.
-pub(super) async fn push(
-    tx: &DatabaseTransaction,
-    draft: &Draft,
-    revision: i64,
-    hash: String,
-    now: i64,
-) -> Result<(), DbErr> {
-    let frozen = Entry::new(
-        &draft.target,
-        &draft.entry_id,
-        u64::try_from(revision).unwrap_or(0),
-        draft.deleted,
-        draft.content.clone(),
-    );
-    outbox::Entity::update_many()
-        .col_expr(outbox::Column::State, Expr::value(state::SUPERSEDED))
-        .col_expr(outbox::Column::SettledAt, Expr::value(now))
-        .filter(outbox::Column::Target.eq(&draft.target))
-        .filter(outbox::Column::EntryId.eq(&draft.entry_id))
-        .filter(outbox::Column::State.is_in([state::PENDING, state::REJECTED]))
-        .exec(tx)
-        .await?;
-    let row = outbox::ActiveModel {
-        id: NotSet,
-        target: Set(draft.target.clone()),
-        entry_id: Set(draft.entry_id.clone()),
-        revision: Set(revision),
-        employee: Set(draft.employee.clone()),
-        date: Set(draft.date.clone()),
-        deleted: Set(draft.deleted),
-        content: Set(frozen.content().to_string()),
-        key: Set(frozen.key().to_string()),
-        state: Set(state::PENDING.to_owned()),
-        attempts: Set(0),
-        due_at: Set(now),
-        last_attempt: Set(None),
-        last_error: Set(None),
-        queued_at: Set(now),
-        settled_at: Set(None),
-    };
-    outbox::Entity::insert(row)
-        .exec_without_returning(tx)
-        .await?;
-    let row = entry::ActiveModel {
-        target: Set(draft.target.clone()),
-        entry_id: Set(draft.entry_id.clone()),
-        date: Set(draft.date.clone()),
-        revision: Set(revision),
-        content_hash: Set(hash),
-        deleted: Set(draft.deleted),
-        remote_id: NotSet,
-    };
-    entry::Entity::insert(row)
-        .on_conflict(
-            OnConflict::columns([entry::Column::Target, entry::Column::EntryId])
-                .update_columns([
-                    entry::Column::Date,
-                    entry::Column::Revision,
-                    entry::Column::ContentHash,
-                    entry::Column::Deleted,
-                ])
-                .to_owned(),
-        )
-        .exec_without_returning(tx)
-        .await?;
-    Ok(())
 }
 
 /// Which rows a delivery takes.
@@ -188,8 +97,63 @@ pub struct Selection {
     pub employee: Option<String>,
 }
 
+impl Selection {
+    fn narrow(&self, mut query: Select<outbox::Entity>) -> Select<outbox::Entity> {
+        if let Some(from) = &self.from {
+            query = query.filter(outbox::Column::Date.gte(from));
+        }
+        if let Some(to) = &self.to {
+            query = query.filter(outbox::Column::Date.lte(to));
+        }
+        if let Some(employee) = &self.employee {
+            query = query.filter(outbox::Column::Employee.eq(employee));
+        }
+        query
+    }
+
+    fn entries(&self, target: &str) -> Select<entry::Entity> {
+        let mut query = entry::Entity::find().filter(entry::Column::Target.eq(target));
+        if let Some(from) = &self.from {
+            query = query.filter(entry::Column::Date.gte(from));
+        }
+        if let Some(to) = &self.to {
+            query = query.filter(entry::Column::Date.lte(to));
+        }
+        if let Some(employee) = &self.employee {
+            query = query.filter(entry::Column::Employee.eq(employee));
+        }
+        query
+    }
+}
+
+/// The rows to be sent, oldest first, behind the row `after`.
+pub fn due_query(
+    target: &str,
+    selection: &Selection,
+    now: i64,
+    after: i64,
+    limit: u64,
+) -> Select<outbox::Entity> {
+    let mut query = outbox::Entity::find()
+        .filter(outbox::Column::Target.eq(target))
+        .filter(outbox::Column::Id.gt(after))
+        .order_by_asc(outbox::Column::Id)
+        .limit(limit);
+    if selection.failed_only {
+        query = query
+            .filter(outbox::Column::State.is_in([state::PENDING, state::REJECTED]))
+            .filter(outbox::Column::Attempts.gt(0));
+    } else {
+        query = query.filter(outbox::Column::State.eq(state::PENDING));
+        if !selection.not_due {
+            query = query.filter(outbox::Column::DueAt.lte(now));
+        }
+    }
+    selection.narrow(query)
+}
+
 impl Store {
-    /// Up to `limit` rows to be sent, oldest due first, behind the row `after`.
+    /// Up to `limit` rows to be sent, oldest first, behind the row `after`.
     pub async fn due(
         &self,
         target: &str,
@@ -198,117 +162,83 @@ impl Store {
         after: i64,
         limit: u64,
     ) -> Result<Vec<outbox::Model>, DbErr> {
-        let mut states = vec![state::PENDING];
-        if selection.failed_only {
-            states.push(state::REJECTED);
-        }
-        let mut query = outbox::Entity::find()
-            .filter(outbox::Column::Target.eq(target))
-            .filter(outbox::Column::State.is_in(states))
-            .filter(outbox::Column::Id.gt(after))
-            .order_by_asc(outbox::Column::Id)
-            .limit(limit);
-        if !selection.not_due && !selection.failed_only {
-            query = query.filter(outbox::Column::DueAt.lte(now));
-        }
-        if selection.failed_only {
-            query = query.filter(outbox::Column::Attempts.gt(0));
-        }
-        if let Some(from) = &selection.from {
-            query = query.filter(outbox::Column::Date.gte(from));
-        }
-        if let Some(to) = &selection.to {
-            query = query.filter(outbox::Column::Date.lte(to));
-        }
-        if let Some(employee) = &selection.employee {
-            query = query.filter(outbox::Column::Employee.eq(employee));
-        }
-        query.all(self.reader()).await
+        due_query(target, selection, now, after, limit)
+            .all(self.reader())
+            .await
     }
 
-    /// The remote id the target gave an entry.
-    pub async fn remote_id(&self, target: &str, entry_id: &str) -> Result<Option<String>, DbErr> {
-        let key = (target.to_owned(), entry_id.to_owned());
-        Ok(entry::Entity::find_by_id(key)
-            .one(self.reader())
-            .await?
-            .and_then(|row| row.remote_id))
+    /// The ids that a target gave these entries, by entry id.
+    pub async fn remote_ids(
+        &self,
+        target: &str,
+        rows: &[outbox::Model],
+    ) -> Result<HashMap<String, String>, DbErr> {
+        let mut found = HashMap::new();
+        for chunk in rows.chunks(1_000) {
+            let known: Vec<(String, String)> = entry::Entity::find()
+                .select_only()
+                .column(entry::Column::EntryId)
+                .column(entry::Column::RemoteId)
+                .filter(entry::Column::Target.eq(target))
+                .filter(entry::Column::EntryId.is_in(chunk.iter().map(|row| row.entry_id.as_str())))
+                .filter(entry::Column::RemoteId.is_not_null())
+                .into_tuple()
+                .all(self.reader())
+                .await?;
+            found.extend(known);
+        }
+        Ok(found)
     }
 
-    /// Writes down what became of attempts.
+    /// Writes down what became of attempts to deliver to one target.
     pub async fn settle(
         &self,
+        target: &str,
         attempts: &[Attempt],
         retry_seconds: i64,
         now: i64,
     ) -> Result<(), DbErr> {
         let tx = self.begin().await?;
-        for Attempt { row, outcome } in attempts {
-            // A row that was superseded while it was under way stays so: the newer revision says it all.
-            let Some(current) = outbox::Entity::find_by_id(row.id).one(&tx).await? else {
-                continue;
-            };
-            if current.key != row.key {
-                // A backup was restored meanwhile, and the number is another entry's.
-                continue;
-            }
-            let superseded = current.state == state::SUPERSEDED;
-            let mut change = outbox::ActiveModel {
-                id: Set(row.id),
-                attempts: Set(row.attempts + 1),
-                last_attempt: Set(Some(now)),
-                ..Default::default()
-            };
-            match outcome {
-                Outcome::Accepted { remote_id } => {
-                    change.state = Set(state::SENT.to_owned());
-                    change.settled_at = Set(Some(now));
-                    change.last_error = Set(None);
-                    if let Some(remote_id) = remote_id {
-                        entry::ActiveModel {
-                            target: Set(row.target.clone()),
-                            entry_id: Set(row.entry_id.clone()),
-                            remote_id: Set(Some(storable(remote_id).into_owned())),
-                            ..Default::default()
-                        }
-                        .update(&tx)
-                        .await?;
-                    }
-                }
-                Outcome::AlreadyKnown => {
-                    change.state = Set(state::SENT.to_owned());
-                    change.settled_at = Set(Some(now));
-                    change.last_error = Set(None);
-                }
-                Outcome::Rejected { reason } => {
-                    change.last_error = Set(Some(storable(reason).into_owned()));
-                    if !superseded {
-                        change.state = Set(state::REJECTED.to_owned());
-                        change.settled_at = Set(Some(now));
-                    }
-                }
-                Outcome::Retry {
-                    after,
-                    sent,
-                    reason,
-                } => {
-                    change.last_error = Set(Some(storable(reason).into_owned()));
-                    if !sent {
-                        // It has had no attempt, and goes with the target's next.
-                        change.attempts = Set(row.attempts);
-                        change.last_attempt = Set(row.last_attempt);
-                    }
-                    let tried = if *sent { row.attempts } else { 0 };
-                    let wait = back_off(retry_seconds, tried, row.id).max(seconds(*after));
-                    change.due_at = Set(now + wait);
-                    if !superseded {
-                        change.state = Set(state::PENDING.to_owned());
-                    }
-                }
-            }
-            change.update(&tx).await?;
+        let delivered = attempts
+            .iter()
+            .filter(|attempt| attempt.outcome.is_delivered());
+        // Number and key: if a backup was restored meanwhile, the number may be another entry's.
+        let (ids, keys): (Vec<i64>, Vec<&str>) = delivered
+            .map(|attempt| (attempt.row.id, attempt.row.key.as_str()))
+            .unzip();
+        for (ids, keys) in ids.chunks(1_000).zip(keys.chunks(1_000)) {
+            outbox::Entity::update_many()
+                .col_expr(outbox::Column::State, Expr::value(state::SENT))
+                .col_expr(
+                    outbox::Column::Attempts,
+                    Expr::col(outbox::Column::Attempts).add(1),
+                )
+                .col_expr(outbox::Column::LastAttempt, Expr::value(now))
+                .col_expr(outbox::Column::LastError, Expr::value(None::<String>))
+                .col_expr(outbox::Column::SettledAt, Expr::value(now))
+                .filter(outbox::Column::Id.is_in(ids.iter().copied()))
+                .filter(outbox::Column::Key.is_in(keys.iter().copied()))
+                .exec(&tx)
+                .await?;
+        }
+        note_remote_ids(&tx, target, attempts).await?;
+        for attempt in attempts {
+            note_failure(&tx, attempt, retry_seconds, now).await?;
         }
         tx.commit().await
+    }
+
+    /// How many rows a delivery would take.
+    pub async fn would_send(
+        &self,
+        target: &str,
+        selection: &Selection,
+        now: i64,
+    ) -> Result<u64, DbErr> {
+        let most = i64::MAX.unsigned_abs();
+        due_query(target, selection, now, 0, most)
+            .count(self.reader())
+            .await
     }
 
     /// How many entries [`queue_again`](Self::queue_again) would queue.
@@ -317,23 +247,9 @@ impl Store {
         target: &str,
         selection: &Selection,
     ) -> Result<u64, DbErr> {
-        let mut query = outbox::Entity::find()
-            .filter(outbox::Column::Target.eq(target))
-            .filter(outbox::Column::State.eq(state::SENT))
-            .select_only()
-            .column(outbox::Column::EntryId)
-            .distinct();
-        if let Some(from) = &selection.from {
-            query = query.filter(outbox::Column::Date.gte(from));
-        }
-        if let Some(to) = &selection.to {
-            query = query.filter(outbox::Column::Date.lte(to));
-        }
-        if let Some(employee) = &selection.employee {
-            query = query.filter(outbox::Column::Employee.eq(employee));
-        }
-        let ids: Vec<String> = query.into_tuple().all(self.reader()).await?;
-        Ok(ids.len() as u64)
+        let entries = selection.entries(target).all(self.reader()).await?;
+        let rows = queue::contents_of(self.reader(), target, &entries).await?;
+        Ok(rows.values().filter(|row| !is_unsent(row)).count() as u64)
     }
 
     /// Queues the latest revision of the selected entries once more, as new revisions with the same content.
@@ -344,123 +260,71 @@ impl Store {
         floor: i64,
         now: i64,
     ) -> Result<u64, DbErr> {
-        let mut query = entry::Entity::find().filter(entry::Column::Target.eq(target));
-        if let Some(from) = &selection.from {
-            query = query.filter(entry::Column::Date.gte(from));
-        }
-        if let Some(to) = &selection.to {
-            query = query.filter(entry::Column::Date.lte(to));
-        }
-        if let Some(employee) = &selection.employee {
-            query = query.filter(
-                entry::Column::EntryId.in_subquery(
-                    sea_orm::sea_query::Query::select()
-                        .column(outbox::Column::EntryId)
-                        .from(outbox::Entity)
-                        .and_where(outbox::Column::Employee.eq(employee))
-                        .to_owned(),
-                ),
-            );
-        }
         let tx = self.begin().await?;
-        let mut queued = 0;
-        for known in query.all(&tx).await? {
-            let latest = outbox::Entity::find()
-                .filter(outbox::Column::Target.eq(target))
-                .filter(outbox::Column::EntryId.eq(&known.entry_id))
-                .filter(outbox::Column::Revision.eq(known.revision))
-                .one(&tx)
-                .await?;
-            let Some(latest) = latest.filter(|row| {
-                selection
-                    .employee
-                    .as_ref()
-                    .is_none_or(|only| *only == row.employee)
-            }) else {
-                continue;
-            };
-            // A revision that was never sent needs no successor.
-            if latest.state == state::PENDING && latest.attempts == 0 {
-                continue;
-            }
-            let content = serde_json::from_str(&latest.content)
-                .map_err(|error| DbErr::Custom(format!("outbox row {}: {error}", latest.id)))?;
-            let draft = Draft {
-                target: latest.target,
-                entry_id: latest.entry_id,
-                employee: latest.employee,
-                date: latest.date,
-                deleted: latest.deleted,
-                content,
-                may_begin: true,
-            };
-            push(
-                &tx,
-                &draft,
-                (known.revision + 1).max(floor),
-                known.content_hash,
-                now,
-            )
-            .await?;
-            queued += 1;
-        }
+        let entries = selection.entries(target).all(&tx).await?;
+        let mut rows = queue::contents_of(&tx, target, &entries).await?;
+        let changes = entries
+            .iter()
+            .filter_map(|entry| Some((rows.remove(&entry.entry_id)?, entry)))
+            .filter(|(row, _)| !is_unsent(row))
+            .map(|(row, entry)| Change::again(row, entry))
+            .collect::<Result<Vec<_>, _>>()?;
+        let queued = queue::push(&tx, target, changes, floor, now).await?;
         tx.commit().await?;
         Ok(queued)
     }
 
-    /// The remembered state of a target.
-    pub async fn target(&self, id: &str) -> Result<Option<target::Model>, DbErr> {
-        target::Entity::find_by_id(id).one(self.reader()).await
-    }
-
-    /// Leaves a target alone for as long as it asked.
-    pub async fn rest_target(&self, id: &str, wait: Duration, now: i64) -> Result<(), DbErr> {
-        let tx = self.begin().await?;
-        target::Entity::update_many()
-            .col_expr(
-                target::Column::PausedReason,
-                Expr::value("the CRM asks to be left alone for a while"),
-            )
-            .col_expr(
-                target::Column::PausedUntil,
-                Expr::value(now + seconds(Some(wait))),
-            )
-            .filter(target::Column::Id.eq(id))
-            .exec(&tx)
-            .await?;
-        tx.commit().await
-    }
-
-    /// Pauses a target as a whole, or lets it go on after a success.
-    pub async fn note_target(
+    /// Dead letters, oldest first: what targets refused for good.
+    pub async fn dead_letters(
         &self,
-        id: &str,
-        paused: Option<(&str, i64)>,
-        now: i64,
-    ) -> Result<(), DbErr> {
-        let tx = self.begin().await?;
-        let Some(found) = target::Entity::find_by_id(id).one(&tx).await? else {
-            return Ok(());
-        };
-        let change = match paused {
-            Some((reason, base)) => target::ActiveModel {
-                id: Set(id.to_owned()),
-                paused_reason: Set(Some(storable(reason).into_owned())),
-                paused_until: Set(Some(now + back_off(base, found.pauses, 0))),
-                pauses: Set(found.pauses + 1),
-                ..Default::default()
-            },
-            None => target::ActiveModel {
-                id: Set(id.to_owned()),
-                paused_reason: Set(None),
-                paused_until: Set(None),
-                pauses: Set(0),
-                last_success: Set(Some(now)),
-                ..Default::default()
-            },
-        };
-        change.update(&tx).await?;
-        tx.commit().await
+        target: Option<&str>,
+        limit: u64,
+    ) -> Result<Vec<outbox::Model>, DbErr> {
+        let mut query = outbox::Entity::find()
+            .filter(outbox::Column::State.eq(state::REJECTED))
+            .order_by_asc(outbox::Column::Id)
+            .limit(limit);
+        if let Some(target) = target {
+            query = query.filter(outbox::Column::Target.eq(target));
+        }
+        query.all(self.reader()).await
+    }
+
+    /// The row of an entry's latest revision, for looking at.
+    pub async fn latest(
+        &self,
+        target: &str,
+        entry_id: Option<&str>,
+    ) -> Result<Option<outbox::Model>, DbErr> {
+        let mut query = outbox::Entity::find()
+            .filter(outbox::Column::Target.eq(target))
+            .order_by_desc(outbox::Column::Id);
+        if let Some(id) = entry_id {
+            query = query.filter(outbox::Column::EntryId.eq(id));
+        }
+        query.one(self.reader()).await
+    }
+
+    /// Since when a target has been waiting for something: pending or refused.
+    pub async fn waiting_since(&self, target: &str) -> Result<Option<i64>, DbErr> {
+        outbox::Entity::find()
+            .select_only()
+            .column_as(outbox::Column::QueuedAt.min(), "since")
+            .filter(outbox::Column::Target.eq(target))
+            .filter(outbox::Column::State.is_in([state::PENDING, state::REJECTED]))
+            .into_tuple::<Option<i64>>()
+            .one(self.reader())
+            .await
+            .map(Option::flatten)
+    }
+
+    /// How many dead letters a target has.
+    pub async fn rejected(&self, target: &str) -> Result<u64, DbErr> {
+        outbox::Entity::find()
+            .filter(outbox::Column::Target.eq(target))
+            .filter(outbox::Column::State.eq(state::REJECTED))
+            .count(self.reader())
+            .await
     }
 
     /// S48: how the queue of a target stands.
@@ -484,17 +348,7 @@ impl Store {
             )
             .count(self.reader())
             .await?;
-        let synced = total.saturating_sub(unsynced);
-        let tenths = (synced * 1000 + total / 2).checked_div(total).unwrap_or(0);
-        #[expect(clippy::cast_precision_loss, reason = "at most 1000")]
-        let sync_percentage = tenths as f64 / 10.0;
-        Ok(Stats {
-            total,
-            synced,
-            unsynced,
-            failed,
-            sync_percentage,
-        })
+        Ok(Stats::of(total, unsynced, failed))
     }
 
     /// The state of the latest revision of each entry of a date.
@@ -530,100 +384,144 @@ impl Store {
     }
 }
 
-/// Queues the end of entries that a target holds and that no record stands for any more.
-pub async fn queue_vanished(
+/// A revision that was never sent needs no successor.
+fn is_unsent(row: &outbox::Model) -> bool {
+    row.state == state::PENDING && row.attempts == 0
+}
+
+/// The ids that a target gave are kept, so that later revisions can name them.
+async fn note_remote_ids(
     tx: &DatabaseTransaction,
     target: &str,
-    floor: i64,
-    now: i64,
+    attempts: &[Attempt],
 ) -> Result<(), DbErr> {
-    let orphans = Statement::from_sql_and_values(
-        tx.get_database_backend(),
-        "SELECT outbox.* FROM outbox JOIN entry ON entry.target = outbox.target AND entry.entry_id = outbox.entry_id \
-         AND entry.revision = outbox.revision WHERE entry.target = $1 AND entry.deleted = FALSE AND NOT EXISTS ( \
-         SELECT 1 FROM daily_record WHERE daily_record.record_id = entry.entry_id)",
-        [target.into()],
-    );
-    for row in outbox::Entity::find().from_raw_sql(orphans).all(tx).await? {
-        let content = serde_json::from_str(&row.content)
-            .map_err(|error| DbErr::Custom(format!("outbox row {}: {error}", row.id)))?;
-        let draft = Draft {
-            target: row.target,
-            entry_id: row.entry_id,
-            employee: row.employee,
-            date: row.date,
-            deleted: true,
-            content,
-            may_begin: false,
-        };
-        queue(tx, &draft, floor, now).await?;
+    let given: Vec<(&str, Cow<'_, str>)> = attempts
+        .iter()
+        .filter_map(|attempt| match &attempt.outcome {
+            Outcome::Accepted {
+                remote_id: Some(id),
+            } => Some((attempt.row.entry_id.as_str(), storable(id))),
+            _ => None,
+        })
+        .collect();
+    // A row of the table looks through the cases in turn, so there are few of them.
+    for chunk in given.chunks(100) {
+        let cases = chunk
+            .iter()
+            .fold(CaseStatement::new(), |cases, (entry, remote)| {
+                cases.case(
+                    Expr::col(entry::Column::EntryId).eq(*entry),
+                    remote.as_ref(),
+                )
+            });
+        entry::Entity::update_many()
+            .col_expr(entry::Column::RemoteId, cases.into())
+            .filter(entry::Column::Target.eq(target))
+            .filter(entry::Column::EntryId.is_in(chunk.iter().map(|(entry, _)| *entry)))
+            .exec(tx)
+            .await?;
     }
     Ok(())
 }
 
-/// Makes the next delivery look at every record again, also for those the target knows and that vanished.
-pub async fn forget_fingerprint(db: &impl ConnectionTrait, id: &str) -> Result<(), DbErr> {
-    target::Entity::update_many()
-        .col_expr(target::Column::Fingerprint, Expr::value(""))
-        .filter(target::Column::Id.eq(id))
-        .exec(db)
-        .await?;
-    Ok(())
-}
-
-/// Remembers a target with its settings.
-pub async fn remember_target(
-    db: &impl ConnectionTrait,
-    id: &str,
-    fingerprint: &str,
+/// A refusal, or an attempt to be made once more. A row that was superseded while it was under way stays so: the newer
+/// revision says it all.
+async fn note_failure(
+    tx: &DatabaseTransaction,
+    attempt: &Attempt,
+    retry_seconds: i64,
+    now: i64,
 ) -> Result<(), DbErr> {
-    let row = target::ActiveModel {
-        id: Set(id.to_owned()),
-        fingerprint: Set(fingerprint.to_owned()),
-        paused_reason: Set(None),
-        paused_until: Set(None),
-        pauses: Set(0),
-        last_success: NotSet,
+    let row = &attempt.row;
+    let mut change = outbox::ActiveModel {
+        attempts: Set(row.attempts + 1),
+        last_attempt: Set(Some(now)),
+        ..Default::default()
     };
-    target::Entity::insert(row)
-        .on_conflict(
-            OnConflict::column(target::Column::Id)
-                .update_columns([
-                    target::Column::Fingerprint,
-                    target::Column::PausedReason,
-                    target::Column::PausedUntil,
-                    target::Column::Pauses,
-                ])
-                .to_owned(),
-        )
-        .exec_without_returning(db)
+    match &attempt.outcome {
+        Outcome::Rejected { reason } => {
+            change.last_error = Set(Some(storable(reason).into_owned()));
+            change.state = Set(state::REJECTED.to_owned());
+            change.settled_at = Set(Some(now));
+        }
+        Outcome::Retry {
+            after,
+            sent,
+            reason,
+        } => {
+            change.last_error = Set(Some(storable(reason).into_owned()));
+            if !sent {
+                // It has had no attempt, and goes with the target's next.
+                change.attempts = Set(row.attempts);
+                change.last_attempt = Set(row.last_attempt);
+            }
+            let tried = if *sent { row.attempts } else { 0 };
+            let wait = Ord::max(back_off(retry_seconds, tried), seconds(*after));
+            change.due_at = Set(now + wait);
+            change.state = Set(state::PENDING.to_owned());
+            change.settled_at = Set(None);
+        }
+        _ => return Ok(()),
+    }
+    outbox::Entity::update_many()
+        .set(change)
+        .filter(outbox::Column::Id.eq(row.id))
+        .filter(outbox::Column::Key.eq(&row.key))
+        .filter(outbox::Column::State.ne(state::SUPERSEDED))
+        .exec(tx)
         .await?;
     Ok(())
 }
 
 /// Whole seconds of a wait, at most a day: no answer can silence a target for longer.
-fn seconds(wait: Option<Duration>) -> i64 {
+pub(super) fn seconds(wait: Option<Duration>) -> i64 {
     let wait = wait.unwrap_or_default().min(Duration::from_hours(24));
     i64::try_from(wait.as_secs()).unwrap_or(0)
 }
 
-/// Doubling waits up to six hours, spread by up to a quarter so that refused rows do not come back in step.
-fn back_off(base: i64, attempts: i32, spread: i64) -> i64 {
+/// Doubling waits up to six hours, up to a quarter less by chance, so that what failed together does not come back in
+/// step.
+pub(super) fn back_off(base: i64, attempts: i32) -> i64 {
     let doubled = base
         .saturating_mul(1_i64 << attempts.clamp(0, 20))
-        .min(LONGEST_WAIT);
-    doubled - (doubled / 4) * (spread.rem_euclid(8)) / 8
+        .clamp(0, LONGEST_WAIT);
+    doubled - rand::random_range(0..=doubled / 4)
+}
+
+/// The entry exactly as it was frozen when it was queued.
+pub fn thaw(
+    row: &outbox::Model,
+    prior_remote_id: Option<String>,
+) -> Result<Entry, crm_client::ThawError> {
+    let entry = Entry::thaw(
+        &row.target,
+        &row.entry_id,
+        u64::try_from(row.revision).unwrap_or(0),
+        row.deleted,
+        &row.content,
+        &row.key,
+    )?;
+    Ok(entry.with_prior_remote_id(prior_remote_id))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::back_off;
 
     #[test]
-    fn waits_double_up_to_six_hours() {
-        assert_eq!(back_off(30, 0, 0), 30);
-        assert_eq!(back_off(30, 3, 0), 240);
-        assert_eq!(back_off(30, 30, 0), 21_600);
-        assert!((1..8).all(|spread| (180..240).contains(&back_off(30, 3, spread))));
+    fn waits_double_up_to_six_hours_and_differ() {
+        let waits = |base, attempts| -> BTreeSet<i64> {
+            (0..200).map(|_| back_off(base, attempts)).collect()
+        };
+        assert!(waits(30, 0).iter().all(|wait| (23..=30).contains(wait)));
+        assert!(waits(30, 3).iter().all(|wait| (180..=240).contains(wait)));
+        assert!(
+            waits(30, 30)
+                .iter()
+                .all(|wait| (16_200..=21_600).contains(wait))
+        );
+        assert!(waits(30, 30).len() > 50, "what failed together spreads");
     }
 }

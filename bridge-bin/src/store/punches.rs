@@ -4,7 +4,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::RangeInclusive;
 
-use chrono::NaiveDate;
+use chrono::{Days, NaiveDate};
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
@@ -15,7 +15,7 @@ use sea_orm::{
 use super::entity::{cursor, device, device_user, punch};
 use super::leases::{self, Lease};
 use super::people::{self, Identities};
-use super::{Store, Told, alone, storable};
+use super::{Store, Told, alone, due, retention, schedule, storable};
 
 /// A punch as a source told it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,7 +65,7 @@ pub struct Intake<'a> {
     pub error: Option<String>,
 }
 
-/// What a terminal says of itself.
+/// What was learnt about a terminal.
 #[derive(Debug, Clone, Default)]
 #[expect(missing_docs, reason = "as in the device table")]
 pub struct Facts {
@@ -74,6 +74,10 @@ pub struct Facts {
     pub firmware: Option<String>,
     pub platform: Option<String>,
     pub model: Option<String>,
+    pub log_capacity: Option<i64>,
+    pub clock_drift_s: Option<i64>,
+    /// What happened there before is here, with this intake.
+    pub complete_until: Option<i64>,
 }
 
 impl Facts {
@@ -85,6 +89,7 @@ impl Facts {
             firmware: clean(self.firmware),
             platform: clean(self.platform),
             model: clean(self.model),
+            ..self
         }
     }
 }
@@ -128,14 +133,27 @@ impl Store {
     ) -> Result<Taken, IntakeError> {
         // The rows are guarded by their key and by the lease; only what comes behind them needs to be alone.
         let tx = self.begin_beside().await?;
+        due::hold(&tx, intake.device.id).await?;
         if !leases::holds(&tx, intake.lease, now_ms).await? {
             return Err(IntakeError::LeaseLost);
         }
         let device_id = intake.device.id;
-        let (rows, within) = fold(intake.punches);
+        let open_from = retention::floor(&tx).await?;
+        let (mut rows, within) = fold(intake.punches);
+        let all = rows.len();
+        if let Some(kept) = open_from.map(retention::first_kept) {
+            // What was thrown away does not come back (B11).
+            rows.retain(|row| {
+                let date = row.punch.told.civil().map(|civil| civil.date());
+                date.is_none_or(|date| date >= kept || !intake.plausible.contains(&date))
+            });
+        }
+        // Days before the floor are closed; a punch reaches a few days into those after it.
+        let first_touched = open_from.and_then(|floor| floor.checked_sub_days(Days::new(3)));
         let mut taken = Taken {
             new: 0,
-            repeated: within,
+            // What was thrown away was known, too.
+            repeated: within + (all - rows.len()) as u64,
         };
         let mut touched: BTreeSet<(String, NaiveDate)> = BTreeSet::new();
         let mut known = Vec::new();
@@ -150,7 +168,8 @@ impl Store {
             taken.repeated += (chunk.len() - added.len()) as u64;
             touched.extend(added.into_iter().filter_map(|(user, told, _)| {
                 let date = Told::from_i64(told).civil()?.date();
-                intake.plausible.contains(&date).then_some((user, date))
+                let is_open = first_touched.is_none_or(|first| date >= first);
+                (is_open && intake.plausible.contains(&date)).then_some((user, date))
             }));
         }
         if !rows.is_empty() || intake.users.is_some() {
@@ -162,6 +181,7 @@ impl Store {
             replace_users(&tx, device_id, users).await?;
         }
         let identities = Identities::of_device(&tx, intake.device).await?;
+        let is_news = !touched.is_empty();
         let days = touched
             .into_iter()
             .filter_map(|(user, date)| Some((identities.employee(&user)?, date)));
@@ -205,10 +225,19 @@ impl Store {
             }),
             last_attempt: Set(Some(now)),
             last_error: Set(intake.error.map(|error| storable(&error).into_owned())),
+            complete_until: Set(facts.complete_until.or(intake.device.complete_until)),
+            log_capacity: Set(facts.log_capacity.or(intake.device.log_capacity)),
+            clock_drift_s: Set(facts.clock_drift_s.or(intake.device.clock_drift_s)),
             ..Default::default()
         }
         .update(&tx)
         .await?;
+        if intake.done {
+            due::done(&tx, device_id).await?;
+        }
+        if is_news {
+            schedule::wake(&tx, schedule::PROCESS, now).await?;
+        }
         tx.commit().await?;
         Ok(taken)
     }

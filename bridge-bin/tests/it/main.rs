@@ -5,11 +5,16 @@
 mod bad_input;
 mod bugs;
 mod cli;
+mod crash;
+mod disk;
 mod end_to_end;
+mod fleet;
 mod moving;
+mod nodes;
 mod pages;
 mod pipeline;
 mod postgres;
 mod regressions;
+mod rig;
 mod store_contract;
 mod support;

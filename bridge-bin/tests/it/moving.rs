@@ -79,12 +79,12 @@ async fn lived_in(url: &str, crm: &CrmStub) -> Bridge {
         .await
         .unwrap();
     store
-        .set_schedule("poll", "*/15 * * * *", "UTC", NOW)
+        .install_schedule("poll", "*/15 * * * *", "UTC", NOW)
         .await
         .unwrap();
     let run = store.begin_run("poll", "test", NOW).await.unwrap();
     store
-        .end_run(run, "ok", "{}".to_owned(), NOW)
+        .end_run(run, "ok", "{}".to_owned(), None, NOW)
         .await
         .unwrap();
     bridge
@@ -223,8 +223,8 @@ async fn a_move_takes_everything_along_and_ends_the_old_place(places: Places) {
     let moved = Store::open(places.to, Kind::Bridge).await.unwrap();
     assert_eq!(content(&moved).await, before);
     // Ids go on behind those that came along.
-    let run = moved.begin_run("poll", "test", NOW).await.unwrap();
-    assert!(run > store.runs(1).await.unwrap()[0].id);
+    moved.begin_run("poll", "test", NOW).await.unwrap();
+    assert!(moved.runs(1).await.unwrap()[0].id > store.runs(1).await.unwrap()[0].id);
     assert!(
         moved
             .add_account("ben", "viewer", "hash".to_owned(), NOW)
@@ -273,7 +273,7 @@ async fn a_move_that_fails_leaves_everything_as_it_was(places: Places) {
     assert!(store.begin_run("poll", "test", NOW).await.is_ok());
 
     // Nothing is overwritten either.
-    left.set_schedule("poll", "* * * * *", "UTC", 0)
+    left.install_schedule("poll", "* * * * *", "UTC", 0)
         .await
         .unwrap();
     let error = store.move_to(places.to, &|_, _| {}).await.unwrap_err();
@@ -521,7 +521,7 @@ async fn after_a_restore_the_crm_holds_the_current_content_of_every_entry(places
         remote_id: Some("HR-0815".to_owned()),
     };
     store
-        .settle(&[Attempt { row, outcome }], 1, NOW)
+        .settle("crm", &[Attempt { row, outcome }], 1, NOW)
         .await
         .unwrap();
 
@@ -570,16 +570,6 @@ async fn after_a_restore_the_crm_holds_the_current_content_of_every_entry(places
         let to = tempfile::tempdir().unwrap().keep();
         bridge.go_to(&to, &toml, FRIDAY_NOON).await;
     }
-    assert_eq!(
-        bridge
-            .app
-            .store
-            .remote_id("crm", &entry_id)
-            .await
-            .unwrap()
-            .as_deref(),
-        Some("HR-0815")
-    );
     let everything = Selection {
         not_due: true,
         ..Selection::default()
@@ -595,6 +585,8 @@ async fn after_a_restore_the_crm_holds_the_current_content_of_every_entry(places
         due.iter()
             .all(|row| row.revision >= restored.revision_floor && row.state == state::PENDING)
     );
+    let ids = bridge.app.store.remote_ids("crm", &due).await.unwrap();
+    assert_eq!(ids.get(&entry_id).map(String::as_str), Some("HR-0815"));
     bridge.turn().await;
     bridge.sync().await;
 

@@ -238,7 +238,7 @@ async fn a_crm_that_answers_with_a_web_page_pauses_the_target_and_loses_nothing(
     assert_eq!(failure.kind, "crm_web_page", "{failure:?}");
     assert!(!failure.remedy.is_empty());
     assert!(
-        sync::is_paused(&bridge.app, bridge.app.clock.now())
+        sync::is_paused(&bridge.app, sync::TARGET, bridge.app.clock.now())
             .await
             .unwrap()
     );
@@ -255,7 +255,7 @@ async fn a_crm_that_answers_with_a_web_page_pauses_the_target_and_loses_nothing(
     );
     assert_eq!(bridge.sync().await.successful, 1);
     assert!(
-        !sync::is_paused(&bridge.app, bridge.app.clock.now())
+        !sync::is_paused(&bridge.app, sync::TARGET, bridge.app.clock.now())
             .await
             .unwrap()
     );

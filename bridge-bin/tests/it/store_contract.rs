@@ -9,10 +9,12 @@ use sea_orm::ConnectionTrait;
 use bridge_bin::Failure;
 use bridge_bin::clock::Clock;
 use bridge_bin::store::days::{self, Assessed};
+use bridge_bin::store::due::PollFailure;
 use bridge_bin::store::entity::{self, cursor};
 use bridge_bin::store::leases::{self, Claim, Lease};
-use bridge_bin::store::outbox::{self, Attempt, Draft, Selection, state};
+use bridge_bin::store::outbox::{Attempt, Selection, state};
 use bridge_bin::store::punches::{Facts, Intake, IntakeError, NewPunch, Taken};
+use bridge_bin::store::queue::{self, Draft, Scope};
 use bridge_bin::store::{FILE, Kind, Location, Store, Told};
 use crm_client::Outcome;
 
@@ -122,7 +124,6 @@ promises! {
     the_same_punch_read_again_is_neither_new_nor_a_repeat,
     a_repeat_in_the_log_is_counted_and_a_differing_one_noted,
     more_rows_than_one_statement_takes_are_stored,
-    a_schedule_is_claimed_by_one_node_only,
     a_lease_claimed_by_many_at_once_is_granted_to_one,
     a_due_row_claimed_by_many_at_once_is_moved_on_by_one,
     a_login_link_works_once_however_many_try,
@@ -165,6 +166,7 @@ async fn a_lease_has_one_holder_and_its_tokens_only_grow(bridge: Bridge) {
         Claim::Busy {
             holder,
             remaining_ms,
+            ..
         } => {
             assert_eq!(holder, "one");
             assert!((1..=60_000).contains(&remaining_ms), "{remaining_ms}");
@@ -302,25 +304,6 @@ async fn more_rows_than_one_statement_takes_are_stored(bridge: Bridge) {
     assert_eq!(bridge.punches("gate").await.len(), 5_001);
 }
 
-async fn a_schedule_is_claimed_by_one_node_only(bridge: Bridge) {
-    let store = &bridge.app.store;
-    store
-        .set_schedule("poll", "*/15 * * * *", "UTC", 100)
-        .await
-        .unwrap();
-    store
-        .set_schedule("poll", "*/15 * * * *", "UTC", 999)
-        .await
-        .unwrap();
-    assert_eq!(
-        store.schedules().await.unwrap()[0].next_due,
-        100,
-        "an unchanged schedule keeps its due time"
-    );
-    assert!(store.advance("poll", 100, 200).await.unwrap());
-    assert!(!store.advance("poll", 100, 200).await.unwrap());
-}
-
 /// Several nodes on the database of a bridge, each with a store of its own.
 async fn nodes(bridge: &Bridge) -> Vec<Store> {
     let mut nodes = Vec::new();
@@ -370,12 +353,13 @@ async fn a_due_row_claimed_by_many_at_once_is_moved_on_by_one(bridge: Bridge) {
     let nodes = nodes(&bridge).await;
     let store = &bridge.app.store;
     store
-        .set_schedule("poll", "*/15 * * * *", "UTC", 0)
+        .install_schedule("sync", "*/15 * * * *", "UTC", 0)
         .await
         .unwrap();
     for due in 0..5 {
         let moved = at_once(&nodes, |store, _| async move {
-            store.advance("poll", due, due + 1).await.unwrap()
+            let moved = store.call_for_deliveries(&["crm"], due, due + 1, due).await;
+            moved.unwrap()
         })
         .await;
         assert_eq!(moved.iter().filter(|moved| **moved).count(), 1);
@@ -555,21 +539,34 @@ async fn a_day_touched_again_while_it_is_assessed_stays_due(bridge: Bridge) {
 
 fn draft(entry_id: &str, content: &str) -> Draft {
     Draft {
-        target: "crm".to_owned(),
         entry_id: entry_id.to_owned(),
         employee: "7".to_owned(),
         date: "2026-03-03".to_owned(),
-        deleted: false,
         content: serde_json::json!({ "status": content }),
         may_begin: true,
     }
 }
 
+/// Queues an entry as it is now; its new revision, if it needs one.
 async fn queue(store: &Store, draft: &Draft, floor: i64) -> Option<i64> {
+    let scope = Scope {
+        target: "crm",
+        employee: "7",
+        dates: None,
+    };
     let tx = store.begin().await.unwrap();
-    let revision = outbox::queue(&tx, draft, floor, 100).await.unwrap();
+    let changes = queue::changes(&tx, scope, vec![draft.clone()])
+        .await
+        .unwrap();
+    let queued = queue::push(&tx, "crm", changes, floor, 100).await.unwrap();
+    let latest = sea_orm::Statement::from_string(
+        tx.get_database_backend(),
+        "SELECT MAX(revision) AS latest FROM outbox",
+    );
+    let row = tx.query_one_raw(latest).await.unwrap().unwrap();
+    let latest = row.try_get("", "latest").unwrap();
     tx.commit().await.unwrap();
-    revision
+    (queued == 1).then_some(latest)
 }
 
 async fn due(store: &Store, now: i64) -> Vec<entity::outbox::Model> {
@@ -584,7 +581,7 @@ async fn settle(store: &Store, row: &entity::outbox::Model, outcome: Outcome) {
         row: row.clone(),
         outcome,
     };
-    store.settle(&[attempt], 30, 1_000).await.unwrap();
+    store.settle("crm", &[attempt], 30, 1_000).await.unwrap();
 }
 
 async fn states(store: &Store) -> Vec<(i64, String)> {
@@ -648,10 +645,8 @@ async fn a_delivery_is_tried_again_refused_superseded_and_accepted(bridge: Bridg
         remote_id: Some("HR-1".to_owned()),
     };
     settle(store, &second, accepted).await;
-    assert_eq!(
-        store.remote_id("crm", "a").await.unwrap().as_deref(),
-        Some("HR-1")
-    );
+    let ids = store.remote_ids("crm", &[second]).await.unwrap();
+    assert_eq!(ids.get("a").map(String::as_str), Some("HR-1"));
     let stats = store.stats("crm", 3).await.unwrap();
     assert_eq!((stats.total, stats.synced, stats.unsynced), (1, 1, 0));
 }
@@ -718,10 +713,18 @@ async fn a_nul_in_a_text_is_no_trouble(bridge: Bridge) {
     let stored = store.punches_of(device.id).await.unwrap();
     let users: BTreeSet<&str> = stored.iter().map(|row| row.user_id.as_str()).collect();
     assert_eq!(users, BTreeSet::from(["7", "7\u{fffd}"]));
+    let now = Clock::default().now_ms();
+    let lease = claim(store, "terminal:1", now).await;
+    let failure = PollFailure {
+        told: "it said \0",
+        retry_seconds: 1,
+    };
     store
-        .note_failure(device.id, "it said \0", 0)
+        .note_failure(device.id, &lease, failure, now)
         .await
         .unwrap();
+    let device = store.device("gate").await.unwrap();
+    assert_eq!(device.last_error.as_deref(), Some("it said \u{fffd}"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -748,10 +751,11 @@ async fn a_server_that_starts_again_interrupts_what_was_under_way_and_nothing_el
     bring(store, "gate", &[new_punch("7", "2026-03-03T08:00:00", 0)]).await;
     let interrupted = store.begin().await.unwrap();
     server.kill();
-    let error = outbox::queue(&interrupted, &draft("a", "present"), 0, 100).await;
+    let error = interrupted
+        .execute_unprepared("UPDATE meta SET value = value")
+        .await;
     let failure = Failure::of(&error.unwrap_err().into());
-    assert_eq!(failure.kind, "database");
-    assert!(failure.remedy.contains("Try again"), "{failure:?}");
+    assert_eq!(failure.kind, "database", "{failure:?}");
     drop(interrupted);
     // Whoever comes while it is away waits for it.
     let (reader, writer) = (store.clone(), store.clone());

@@ -37,6 +37,15 @@ impl Bridge {
         }
     }
 
+    /// The same in a directory that somebody else uses as well; `dir` is not it.
+    pub(crate) async fn within(data_dir: &Path, toml: &str, now: &str) -> Self {
+        Self {
+            app: open(data_dir, toml, now).await,
+            dir: tempfile::tempdir().expect("a directory for the test"),
+            toml: toml.to_owned(),
+        }
+    }
+
     /// The same on the database at `url`; empty: in the directory.
     pub(crate) async fn on(url: &str, toml: &str, now: &str) -> Self {
         Self::new(&format!("database_url = {url:?}\n{toml}"), now).await

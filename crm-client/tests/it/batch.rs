@@ -1,16 +1,17 @@
 //! Batch first, then smaller, then one by one (S152).
 
-use crm_client::{Crm, HttpCrm, IdempotencyKey, Outcome};
+use crm_client::{Connector, Crm, IdempotencyKey, Outcome, Target};
 use serde_json::{Value, json};
 use wiremock::matchers::path;
 use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 
 use crate::wire::{entries, options};
 
-fn batch_client(server: &MockServer) -> HttpCrm {
+fn batch_client(server: &MockServer) -> Target {
     let mut options = options(&format!("{}/one", server.uri()));
-    options.batch_url = Some(format!("{}/many", server.uri()));
-    HttpCrm::new(options).unwrap()
+    let batch_url = Some(format!("{}/many", server.uri()));
+    options.connector = Connector::Json { batch_url };
+    Target::new(options).unwrap()
 }
 
 fn records(request: &Request) -> Vec<Value> {

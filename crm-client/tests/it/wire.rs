@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crm_client::{DayEntry, Entry, HttpCrm, HttpOptions, Token};
+use crm_client::{Connector, DayEntry, Entry, Target, TargetOptions, Token};
 
 pub(crate) const TOKEN: &str = "s3cret-token";
 
@@ -23,19 +23,19 @@ pub(crate) fn entries(count: usize) -> Vec<Entry> {
     (0..count).map(|index| entry(&index.to_string())).collect()
 }
 
-pub(crate) fn options(url: &str) -> HttpOptions {
-    let mut options = HttpOptions::new(url);
+pub(crate) fn options(url: &str) -> TargetOptions {
+    let mut options = TargetOptions::new(url, Connector::Json { batch_url: None });
     options.token = Some(Token::new(TOKEN));
     options
 }
 
-pub(crate) fn client(url: &str) -> HttpCrm {
-    HttpCrm::new(options(url)).unwrap()
+pub(crate) fn client(url: &str) -> Target {
+    Target::new(options(url)).unwrap()
 }
 
 /// Gives up early, for servers that never answer.
-pub(crate) fn hasty_client(url: &str) -> HttpCrm {
+pub(crate) fn hasty_client(url: &str) -> Target {
     let mut options = options(url);
     options.timeout = Duration::from_millis(200);
-    HttpCrm::new(options).unwrap()
+    Target::new(options).unwrap()
 }

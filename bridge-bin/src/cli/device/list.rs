@@ -9,7 +9,7 @@ use super::super::Exit;
 use super::super::context::Context;
 use super::super::output::{self, note};
 use crate::app::App;
-use crate::store::entity::device;
+use crate::store::entity::{device, due_device};
 use crate::zone;
 
 /// List the registered terminals
@@ -50,18 +50,24 @@ pub(super) struct Row {
     last_sync: Option<String>,
     last_attempt: Option<String>,
     last_error: Option<String>,
+    /// Failures since the last success.
+    failures: i32,
+    /// When it is tried again after a failure.
+    next_try: Option<String>,
 }
 
 impl Row {
     pub(super) async fn of(app: &App, device: device::Model) -> anyhow::Result<Self> {
-        Ok(Self::new(device, &groups(app).await?))
+        let due = app.store.due_devices().await?;
+        Ok(Self::new(device, &groups(app).await?, &due))
     }
 
-    fn new(device: device::Model, groups: &HashMap<i64, String>) -> Self {
-        let utc = |at: i64| {
-            let civil = zone::civil_at(&jiff::tz::TimeZone::UTC, at);
-            civil.format("%Y-%m-%dT%H:%M:%SZ").to_string()
-        };
+    fn new(
+        device: device::Model,
+        groups: &HashMap<i64, String>,
+        due: &HashMap<i64, due_device::Model>,
+    ) -> Self {
+        let failing = due.get(&device.id).filter(|row| row.failures > 0);
         Self {
             name: device.name,
             address: device.address,
@@ -77,9 +83,11 @@ impl Row {
             firmware: device.firmware,
             platform: device.platform,
             mac: device.mac,
-            last_sync: device.last_sync.map(utc),
-            last_attempt: device.last_attempt.map(utc),
+            last_sync: device.last_sync.map(zone::utc),
+            last_attempt: device.last_attempt.map(zone::utc),
             last_error: device.last_error,
+            failures: failing.map_or(0, |row| row.failures),
+            next_try: failing.and_then(|row| row.due_at).map(zone::utc),
         }
     }
 
@@ -105,6 +113,7 @@ impl Row {
             ("Last sync", self.last_sync.clone()),
             ("Last attempt", self.last_attempt.clone()),
             ("Last error", self.last_error.clone()),
+            ("Next try", self.next_try.clone()),
         ])
     }
 }
@@ -131,12 +140,13 @@ impl List {
         }
         let app = context.app_to_look_at().await?;
         let groups = groups(&app).await?;
+        let due = app.store.due_devices().await?;
         let devices = app
             .store
             .devices()
             .await?
             .into_iter()
-            .map(|device| Row::new(device, &groups))
+            .map(|device| Row::new(device, &groups, &due))
             .collect();
         let document = Document { devices };
         if document.devices.is_empty() && !context.output.is_json() {

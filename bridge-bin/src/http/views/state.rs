@@ -85,30 +85,46 @@ pub(super) struct DeliveryState {
 impl DeliveryState {
     pub(super) async fn load(app: &App, now: i64) -> anyhow::Result<Self> {
         let when = |at| When::new(at, &app.zone, now);
-        let target = app.store.target(sync::TARGET).await?;
-        let paused = target.as_ref().and_then(|row| {
-            let until = row.paused_until.filter(|until| *until > now)?;
+        let (mut paused, mut last_success, mut retry) = (None, None, None);
+        for target in app.targets.iter() {
+            let known = app.store.target(&target.id).await?;
+            last_success = last_success.max(known.as_ref().and_then(|row| row.last_success));
+            retry = retry
+                .into_iter()
+                .chain(app.store.next_retry(&target.id).await?)
+                .min();
+            let Some((row, until)) = known.and_then(|row| {
+                let until = row.paused_until.filter(|until| *until > now)?;
+                Some((row, until))
+            }) else {
+                continue;
+            };
             let reason = row
                 .paused_reason
                 .as_deref()
                 .map_or_else(|| "no reason is known".to_owned(), words::excerpt);
-            Some((reason, when(until)))
-        });
+            paused.get_or_insert((reason, when(until)));
+        }
         let scheduled = app.store.schedules().await?;
         let scheduled = scheduled
             .iter()
             .find(|row| row.name == "sync" && row.enabled)
             .map(|row| row.next_due);
-        let retry = app.store.next_retry(sync::TARGET).await?;
         let due = scheduled.into_iter().chain(retry).min();
         Ok(Self {
-            to: sync::is_configured(app).then(|| host(&app.config.crm.url)),
+            to: destinations(app),
             stats: sync::stats(app).await?,
-            last_success: target.as_ref().and_then(|row| row.last_success).map(when),
+            last_success: last_success.map(when),
             next_due: due.filter(|_| paused.is_none()).map(|at| when(at.max(now))),
             paused,
         })
     }
+}
+
+/// Where records go, if anywhere.
+fn destinations(app: &App) -> Option<String> {
+    let hosts: Vec<String> = app.targets.iter().map(|target| host(&target.url)).collect();
+    (!hosts.is_empty()).then(|| hosts.join(", "))
 }
 
 /// The host alone: an address may hold a token.
@@ -157,6 +173,7 @@ impl Run {
                 "poll" => "Read terminals",
                 "process" => "Assess days",
                 "sync" => "Deliver",
+                "clean_up" => "Clean up",
                 _ => "Other",
             },
             started: When::new(row.started_at, &app.zone, now),
@@ -178,11 +195,16 @@ fn took(seconds: i64) -> String {
 
 fn has_failures(job: &str, report: &Value) -> bool {
     let report = if job == "poll" {
-        &report["poll"]
+        poll_of(report)
     } else {
         report
     };
     number(report, "failed") + number(report, "partial") > 0
+}
+
+/// Older versions told of reading and assessing together.
+fn poll_of(report: &Value) -> &Value {
+    report.get("poll").unwrap_or(report)
 }
 
 fn number(report: &Value, field: &str) -> u64 {
@@ -195,7 +217,7 @@ fn summary(job: &str, report: &Value) -> String {
         (_, Value::Null) => String::new(),
         (_, Value::String(error)) => error.clone(),
         ("poll", report) => {
-            let poll = &report["poll"];
+            let poll = poll_of(report);
             let devices = poll["devices"]
                 .as_array()
                 .map(Vec::as_slice)

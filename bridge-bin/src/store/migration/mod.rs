@@ -4,6 +4,8 @@
 //! structured values as JSON text. The same statements make the `SQLite` and the `PostgreSQL` schema.
 
 mod m0001_first;
+mod m0002_delivery;
+mod m0003_nodes;
 
 use sea_orm_migration::prelude::*;
 
@@ -14,7 +16,11 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_first::First)]
+        vec![
+            Box::new(m0001_first::First),
+            Box::new(m0002_delivery::Delivery),
+            Box::new(m0003_nodes::Nodes),
+        ]
     }
 }
 

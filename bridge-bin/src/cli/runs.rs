@@ -1,0 +1,110 @@
+//! `runs`: what the jobs did, on whichever node.
+
+use clap::Args;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::Exit;
+use super::context::Context;
+use super::output::{self, note};
+use crate::store::entity::run;
+use crate::zone;
+
+/// Show what ran: when, on which node, and what became of it
+///
+/// Readings of terminals are listed only where they brought something new or failed; `device list` has the latest of
+/// each.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  zk-bridge runs
+  zk-bridge runs --job sync --limit 5 --json")]
+pub(super) struct Runs {
+    /// Only this job
+    #[arg(long, value_name = "NAME", value_parser = ["poll", "process", "sync", "clean_up"])]
+    job: Option<String>,
+    /// At most so many, the latest first
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=5_000))]
+    limit: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Document {
+    runs: Vec<Row>,
+}
+
+#[derive(Debug, Serialize)]
+struct Row {
+    job: String,
+    node: String,
+    started: String,
+    /// None: under way, or its node died.
+    ended: Option<String>,
+    /// `ok` or `error`.
+    outcome: Option<String>,
+    report: Value,
+}
+
+impl Row {
+    fn of(row: run::Model) -> Self {
+        let report = row.report.unwrap_or_default();
+        Self {
+            job: row.job,
+            node: row.node,
+            started: zone::utc(row.started_at),
+            ended: row.ended_at.map(zone::utc),
+            outcome: row.outcome,
+            report: serde_json::from_str(&report).unwrap_or_default(),
+        }
+    }
+
+    /// The numbers of a report, or the error.
+    fn summary(&self) -> String {
+        match &self.report {
+            Value::Object(fields) => {
+                let numbers = fields
+                    .iter()
+                    .filter(|(_, value)| value.as_u64().is_some_and(|number| number > 0));
+                numbers
+                    .map(|(name, value)| format!("{} {value}", name.replace('_', " ")))
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            }
+            Value::String(error) => error.clone(),
+            _ => String::new(),
+        }
+    }
+}
+
+impl Runs {
+    pub(super) async fn run(self, context: &Context) -> anyhow::Result<Exit> {
+        let app = context.app_to_look_at().await?;
+        let rows = app.store.runs_of(self.job.as_deref(), self.limit).await?;
+        let document = Document {
+            runs: rows.into_iter().map(Row::of).collect(),
+        };
+        if document.runs.is_empty() && !context.output.is_json() {
+            note("Nothing ran yet. `zk-bridge serve` runs the jobs on schedule.");
+            return Ok(Exit::Done);
+        }
+        context.output.report(&document, |document| {
+            let rows = document.runs.iter().map(|row| {
+                [
+                    row.started.clone(),
+                    row.ended.clone().unwrap_or_else(|| "–".to_owned()),
+                    row.job.clone(),
+                    row.node.clone(),
+                    row.outcome
+                        .clone()
+                        .unwrap_or_else(|| "not finished".to_owned()),
+                    row.summary(),
+                ]
+            });
+            output::table(
+                &["Started", "Ended", "Job", "Node", "Outcome", "Report"],
+                rows,
+            )
+        })?;
+        Ok(Exit::Done)
+    }
+}

@@ -1,0 +1,568 @@
+//! `[[targets]]`: further places that records are sent to, beside the one of `[crm]`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+
+use super::{Crm, DateText, expose, no_secret};
+use crate::failure::Failure;
+
+/// The id of the target that `[crm]` describes.
+pub const CRM: &str = "crm";
+
+/// One place that records are sent to. Flat, because a reader of the file thinks of one list of settings.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "switches of a configuration file"
+)]
+pub struct Target {
+    /// Names it for good: keys of idempotency contain it.
+    pub id: String,
+    /// The form in which it wants to be told.
+    pub connector: Connector,
+    /// What it is told, where the connector leaves that open.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<Kind>,
+    /// HTTPS, or http to loopback.
+    pub url: String,
+    /// Where batches go; none, if the target takes none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch_url: Option<String>,
+    /// Token, API key or password; better in `token_file` or the environment.
+    #[serde(serialize_with = "expose", skip_serializing_if = "no_secret")]
+    pub token: SecretString,
+    /// A file whose first line is the token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_file: Option<PathBuf>,
+    /// Template: the method of the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    /// Template: further headers.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// Template: the body of a single record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+    /// Template: the body of a batch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch_body: Option<String>,
+    /// Template: an expression that says whether an answer means success.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub success: Option<String>,
+    /// Template: where the answer tells the id that the target gave.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remote_id: Option<String>,
+    /// Odoo: the database.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database: Option<String>,
+    /// Odoo: the user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// Frappe, Odoo: the field of the employee that holds our employee id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub employee_field: Option<String>,
+    /// Webhook: what deliveries are signed with.
+    #[serde(serialize_with = "expose", skip_serializing_if = "no_secret")]
+    pub secret: SecretString,
+    /// Days before this date are assessed, never sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_date: Option<DateText>,
+    /// Also send days on which the person is still at work.
+    pub send_in_progress: bool,
+    /// Also send days off and holidays.
+    pub send_days_off: bool,
+    /// Also tell the terminal's address.
+    pub include_device_address: bool,
+    /// Seconds to wait for an answer.
+    pub request_timeout_seconds: u32,
+    /// Records in a batch.
+    pub batch_size: u32,
+    /// Requests under way at the same time.
+    pub concurrency: u32,
+    /// First wait after a failed attempt; doubles up to six hours.
+    pub retry_seconds: u32,
+    /// Attempts after which a record counts as failed; it is still tried, ever more rarely.
+    pub max_retries: u32,
+    /// Requests in a second at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_per_second: Option<u32>,
+    /// Certificates of a private authority, PEM.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
+    /// The one certificate the target may show: SHA-256 of its DER form, in hexadecimal digits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pinned_sha256: Option<String>,
+}
+
+impl Default for Target {
+    fn default() -> Self {
+        Self {
+            id: String::new(),
+            connector: Connector::Json,
+            kind: None,
+            url: String::new(),
+            batch_url: None,
+            token: SecretString::default(),
+            token_file: None,
+            method: None,
+            headers: BTreeMap::new(),
+            body: None,
+            batch_body: None,
+            success: None,
+            remote_id: None,
+            database: None,
+            user: None,
+            employee_field: None,
+            secret: SecretString::default(),
+            start_date: None,
+            send_in_progress: false,
+            send_days_off: false,
+            include_device_address: false,
+            request_timeout_seconds: 30,
+            batch_size: 100,
+            concurrency: 1,
+            retry_seconds: 30,
+            max_retries: 3,
+            rate_per_second: None,
+            ca_file: None,
+            pinned_sha256: None,
+        }
+    }
+}
+
+/// The form in which a target wants to be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Connector {
+    /// Our own `schema: 1`.
+    Json,
+    /// `{device_info, records}`.
+    DeviceExport,
+    /// `{"data": [{emp_no, …}]}`.
+    DeviceData,
+    /// Whatever the templates say.
+    Template,
+    /// Employee check-ins of `ERPNext` and Frappe HR.
+    Frappe,
+    /// Attendances of Odoo.
+    Odoo,
+    /// Our own form, signed.
+    Webhook,
+}
+
+/// What a target is told (design 6.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Daily records.
+    Day,
+    /// Punches.
+    Punch,
+    /// Stretches of presence.
+    Session,
+}
+
+impl Connector {
+    /// The word for it in the file.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::DeviceExport => "device-export",
+            Self::DeviceData => "device-data",
+            Self::Template => "template",
+            Self::Frappe => "frappe",
+            Self::Odoo => "odoo",
+            Self::Webhook => "webhook",
+        }
+    }
+
+    /// What it can be told; the first is meant if nothing is said.
+    pub const fn kinds(self) -> &'static [Kind] {
+        match self {
+            Self::Json => &[Kind::Day],
+            Self::Template | Self::Webhook => &[Kind::Day, Kind::Punch, Kind::Session],
+            Self::DeviceExport | Self::DeviceData | Self::Frappe => &[Kind::Punch],
+            Self::Odoo => &[Kind::Session],
+        }
+    }
+}
+
+impl Kind {
+    /// The word for it in the file and in the store.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Day => "day",
+            Self::Punch => "punch",
+            Self::Session => "session",
+        }
+    }
+}
+
+impl Target {
+    /// What it is told.
+    pub fn kind(&self) -> Kind {
+        let possible = self.connector.kinds();
+        self.kind
+            .or_else(|| possible.first().copied())
+            .unwrap_or(Kind::Day)
+    }
+
+    /// Whether several records may go in one request.
+    pub const fn takes_batches(&self) -> bool {
+        match self.connector {
+            Connector::Json => self.batch_url.is_some(),
+            Connector::Template => self.batch_body.is_some(),
+            Connector::DeviceExport | Connector::DeviceData | Connector::Webhook => true,
+            Connector::Frappe | Connector::Odoo => false,
+        }
+    }
+
+    /// Changes when what is to be sent changes.
+    pub fn fingerprint(&self) -> String {
+        let start = self.start_date.as_ref().map(|date| date.0.to_string());
+        let mut text = format!(
+            "{}|{}|{}",
+            start.as_deref().unwrap_or(""),
+            self.send_in_progress,
+            self.send_days_off
+        );
+        // Only where it says something: the text of older versions stays what it was.
+        if self.include_device_address {
+            text += "|address";
+        }
+        text
+    }
+
+    /// The name that failures give to one of its settings.
+    fn setting(&self, field: &str) -> String {
+        if self.id == CRM {
+            format!("crm.{field}")
+        } else {
+            format!("targets.{}.{field}", self.id)
+        }
+    }
+
+    /// The environment variable that may give one of its secrets.
+    fn variable(&self, what: &str) -> String {
+        let id = self.id.to_ascii_uppercase().replace('-', "_");
+        format!("ZK_BRIDGE_TARGET_{id}_{what}")
+    }
+
+    /// Takes its secrets from the environment, where they are given.
+    fn overlay(&mut self, environment: &BTreeMap<String, String>) {
+        for (what, place) in [("TOKEN", &mut self.token), ("SECRET", &mut self.secret)] {
+            let id = self.id.to_ascii_uppercase().replace('-', "_");
+            let name = format!("ZK_BRIDGE_TARGET_{id}_{what}");
+            if let Some(text) = environment.get(&name).filter(|text| !text.is_empty()) {
+                *place = text.clone().into();
+            }
+        }
+    }
+
+    /// The token: the value, which the environment may give, else the file's first line.
+    pub fn token(&self) -> anyhow::Result<SecretString> {
+        match self.token_file.as_ref().filter(|_| no_secret(&self.token)) {
+            Some(path) => first_line(path, &self.setting("token_file")),
+            None => Ok(self.token.clone()),
+        }
+    }
+
+    fn check(&self) -> Result<(), (String, String)> {
+        let wrong = |field: &str, why: &str, remedy: &str| {
+            Err((format!("{} {why}.", self.setting(field)), remedy.to_owned()))
+        };
+        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if self.id.is_empty() || self.id.len() > 40 || !self.id.chars().all(fits) {
+            return Err((
+                format!("The id {:?} under [[targets]] cannot be used.", self.id),
+                "Choose an id of lower-case letters, digits and '-'; it can never be changed later.".to_owned(),
+            ));
+        }
+        if self.url.is_empty() {
+            return wrong(
+                "url",
+                "is missing",
+                "Set the full address, like https://hr.example.com/api/attendance.",
+            );
+        }
+        if !self.connector.kinds().contains(&self.kind()) {
+            let can: Vec<_> = self
+                .connector
+                .kinds()
+                .iter()
+                .map(|kind| kind.name())
+                .collect();
+            return wrong(
+                "kind",
+                &format!(
+                    "is {:?}, which the connector {:?} cannot tell",
+                    self.kind().name(),
+                    self.connector.name()
+                ),
+                &format!("Leave it out, or choose {}.", can.join(", ")),
+            );
+        }
+        for (field, value, least, most) in [
+            (
+                "request_timeout_seconds",
+                self.request_timeout_seconds,
+                1,
+                600,
+            ),
+            ("batch_size", self.batch_size, 1, 10_000),
+            ("concurrency", self.concurrency, 1, 100),
+            ("retry_seconds", self.retry_seconds, 1, 21_600),
+            (
+                "rate_per_second",
+                self.rate_per_second.unwrap_or(1),
+                1,
+                100_000,
+            ),
+        ] {
+            if !(least..=most).contains(&value) {
+                return wrong(
+                    field,
+                    &format!("is {value}"),
+                    &format!("Choose a number from {least} to {most}."),
+                );
+            }
+        }
+        if let Some(pin) = &self.pinned_sha256
+            && (pin.len() != 64 || !pin.chars().all(|c| c.is_ascii_hexdigit()))
+        {
+            return wrong(
+                "pinned_sha256",
+                "is no SHA-256",
+                "Give 64 hexadecimal digits: the digest of the certificate in DER form.",
+            );
+        }
+        self.check_connector()
+    }
+
+    /// Each setting only where its connector reads it: one that changes nothing is a mistake.
+    fn check_connector(&self) -> Result<(), (String, String)> {
+        use Connector::{Frappe, Odoo, Template, Webhook};
+        let settings: [(&str, bool, &[Connector]); 11] = [
+            ("method", self.method.is_some(), &[Template]),
+            ("headers", !self.headers.is_empty(), &[Template]),
+            ("body", self.body.is_some(), &[Template]),
+            ("batch_body", self.batch_body.is_some(), &[Template]),
+            ("success", self.success.is_some(), &[Template]),
+            ("remote_id", self.remote_id.is_some(), &[Template]),
+            ("database", self.database.is_some(), &[Odoo]),
+            ("user", self.user.is_some(), &[Odoo]),
+            (
+                "employee_field",
+                self.employee_field.is_some(),
+                &[Frappe, Odoo],
+            ),
+            ("secret", !no_secret(&self.secret), &[Webhook]),
+            (
+                "batch_url",
+                self.batch_url.is_some(),
+                &[Connector::Json, Template],
+            ),
+        ];
+        for (field, given, readers) in settings {
+            if given && !readers.contains(&self.connector) {
+                return Err((
+                    format!(
+                        "{} means nothing to the connector {:?}.",
+                        self.setting(field),
+                        self.connector.name()
+                    ),
+                    format!("Remove {field}, or choose another connector."),
+                ));
+            }
+        }
+        let needed: &[(&str, bool)] = match self.connector {
+            Template => &[("body", self.body.is_none() && self.batch_body.is_none())],
+            Odoo => &[
+                ("database", self.database.is_none()),
+                ("user", self.user.is_none()),
+            ],
+            Webhook => &[("secret", no_secret(&self.secret))],
+            _ => &[],
+        };
+        for (field, is_missing) in needed {
+            if *is_missing {
+                let mut remedy = format!(
+                    "Set {field}: the connector {:?} needs it.",
+                    self.connector.name()
+                );
+                if *field == "secret" {
+                    remedy = format!(
+                        "Set secret, better in the environment as {}.",
+                        self.variable("SECRET")
+                    );
+                }
+                return Err((format!("{} is missing.", self.setting(field)), remedy));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl From<&Crm> for Target {
+    fn from(crm: &Crm) -> Self {
+        Self {
+            id: CRM.to_owned(),
+            kind: Some(Kind::Day),
+            url: crm.url.clone(),
+            batch_url: crm.batch_url.clone(),
+            token: crm.token.clone(),
+            token_file: crm.token_file.clone(),
+            start_date: crm.start_date.clone(),
+            send_in_progress: crm.send_in_progress,
+            send_days_off: crm.send_days_off,
+            request_timeout_seconds: crm.request_timeout_seconds,
+            batch_size: crm.batch_size,
+            concurrency: crm.concurrency,
+            retry_seconds: crm.retry_seconds,
+            max_retries: crm.max_retries,
+            ..Self::default()
+        }
+    }
+}
+
+/// Lays the environment over the secrets of all targets.
+pub(super) fn overlay(targets: &mut [Target], environment: &BTreeMap<String, String>) {
+    for target in targets {
+        target.overlay(environment);
+    }
+}
+
+/// What no single value can say.
+pub(super) fn check(targets: &[Target]) -> anyhow::Result<()> {
+    let refused = |(message, remedy): (String, String)| Failure::new("config", message, remedy);
+    let mut seen = BTreeSet::from([CRM]);
+    for target in targets {
+        target.check().map_err(refused)?;
+        if !seen.insert(&target.id) {
+            return Err(refused((
+                format!("Two targets have the id {:?}.", target.id),
+                "Give each of [[targets]] an id of its own; \"crm\" is the one of [crm]."
+                    .to_owned(),
+            ))
+            .into());
+        }
+    }
+    Ok(())
+}
+
+/// The secret in a file: its first line.
+pub(super) fn first_line(path: &Path, setting: &str) -> anyhow::Result<SecretString> {
+    let refused = |why: String| {
+        Failure::new(
+            "config",
+            format!("{setting} {} {why}.", path.display()),
+            "Put the secret into that file, alone on its first line.",
+        )
+    };
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| refused(format!("cannot be read: {error}")))?;
+    let secret = text.lines().next().unwrap_or_default().trim();
+    if secret.is_empty() {
+        return Err(refused("is empty".to_owned()).into());
+    }
+    Ok(secret.to_owned().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret as _;
+
+    use super::*;
+    use crate::config::Config;
+
+    fn refusal(toml: &str) -> String {
+        let error = Config::parse(toml, "x.toml")
+            .and_then(|config| config.check().map(|()| config))
+            .unwrap_err();
+        Failure::of(&error).message
+    }
+
+    #[test]
+    fn a_wrong_setting_of_a_target_is_named() {
+        for (settings, named) in [
+            ("", "The id \"\""),
+            ("id = \"HR\"\nurl = \"https://x\"", "\"HR\""),
+            ("id = \"hr\"", "targets.hr.url is missing"),
+            ("id = \"crm\"\nurl = \"https://x\"", "the id \"crm\""),
+            (
+                "id = \"hr\"\nurl = \"https://x\"\nconnector = \"frappe\"\nkind = \"day\"",
+                "targets.hr.kind",
+            ),
+            (
+                "id = \"hr\"\nurl = \"https://x\"\nbody = \"{}\"",
+                "targets.hr.body means nothing",
+            ),
+            (
+                "id = \"hr\"\nurl = \"https://x\"\nconnector = \"webhook\"",
+                "targets.hr.secret is missing",
+            ),
+            (
+                "id = \"hr\"\nurl = \"https://x\"\nconnector = \"odoo\"\ndatabase = \"d\"",
+                "targets.hr.user is missing",
+            ),
+            (
+                "id = \"hr\"\nurl = \"https://x\"\nconcurrency = 0",
+                "targets.hr.concurrency is 0",
+            ),
+            (
+                "id = \"hr\"\nurl = \"https://x\"\npinned_sha256 = \"ab\"",
+                "targets.hr.pinned_sha256",
+            ),
+            (
+                "id = \"hr\"\nurl = \"https://x\"\ncolour = 1",
+                "unknown field `colour`",
+            ),
+        ] {
+            let message = refusal(&format!("[[targets]]\n{settings}\n"));
+            assert!(message.contains(named), "{settings}: {message}");
+        }
+        let twice = "[[targets]]\nid = \"hr\"\nurl = \"https://x\"\n";
+        assert!(refusal(&twice.repeat(2)).contains("Two targets"));
+    }
+
+    #[test]
+    fn secrets_come_from_the_environment() {
+        let mut targets = vec![Target {
+            id: "head-office".to_owned(),
+            ..Target::default()
+        }];
+        let environment = BTreeMap::from([
+            (
+                "ZK_BRIDGE_TARGET_HEAD_OFFICE_TOKEN".to_owned(),
+                "t0ken".to_owned(),
+            ),
+            (
+                "ZK_BRIDGE_TARGET_HEAD_OFFICE_SECRET".to_owned(),
+                "s1gn".to_owned(),
+            ),
+        ]);
+        overlay(&mut targets, &environment);
+        assert_eq!(targets[0].token().unwrap().expose_secret(), "t0ken");
+        assert_eq!(targets[0].secret.expose_secret(), "s1gn");
+        assert!(!format!("{targets:?}").contains("t0ken"));
+    }
+
+    #[test]
+    fn the_first_target_is_the_one_of_crm() {
+        let toml = "[crm]\nurl = \"https://x\"\n[[targets]]\nid = \"hr\"\nconnector = \"odoo\"\nurl = \"https://y\"\n\
+                    database = \"d\"\nuser = \"u\"\n";
+        let config = Config::parse(toml, "x.toml").unwrap();
+        config.check().unwrap();
+        let targets = config.targets();
+        let told: Vec<_> = targets
+            .iter()
+            .map(|target| (target.id.as_str(), target.kind()))
+            .collect();
+        assert_eq!(told, [(CRM, Kind::Day), ("hr", Kind::Session)]);
+        assert!(Config::default().targets().is_empty());
+    }
+}

@@ -1,0 +1,99 @@
+//! Telling somebody: alarms that open and end, and notices, by e-mail and by webhook (I21, S93).
+//!
+//! What is to be told stands in tables, so that a restart neither forgets nor repeats it. A mail is a digest of all
+//! that happened since the last one; between two of them lies the configured interval.
+
+mod alarms;
+mod mail;
+mod post;
+
+use std::time::Duration;
+
+use crate::app::App;
+use crate::failure::Failure;
+use crate::jobs::under_lease;
+use crate::lifecycle::Stop;
+use crate::status::Status;
+use crate::store::alarms::Channel;
+
+/// How often everything is looked at.
+const EVERY: Duration = Duration::from_mins(1);
+
+/// Notices shown in one mail; the others are counted.
+const SHOWN: usize = 50;
+
+/// When the last mail was sent or tried.
+const TRIED: &str = "mail_tried_at";
+
+/// Looks at everything each minute, until asked to stop.
+pub async fn run(app: App, mut stop: Stop) {
+    while !stop.is_requested() {
+        let turn = under_lease(&app, "job:notify", Duration::ZERO, |_| turn(&app));
+        if let Err(error) = turn.await {
+            let failure = Failure::of(&error);
+            // Another node looks already.
+            if failure.kind != "busy" {
+                tracing::error!(error = format!("{error:#}"), "alarms were not looked at");
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(EVERY) => {}
+            () = stop.requested() => {}
+        }
+    }
+}
+
+/// Opens and closes alarms as things stand, and tells what was not told yet.
+pub async fn turn(app: &App) -> anyhow::Result<()> {
+    let status = Status::load(app).await?;
+    let now = app.clock.now();
+    alarms::update(app, &status, now).await?;
+    if app.config.mail.is_configured() {
+        tell_by_mail(app, now).await?;
+    }
+    if !app.config.alarms.webhook_url.is_empty() {
+        let untold = app.store.untold_alarms(Channel::Post).await?;
+        if !untold.is_empty() {
+            match post::send(app, &untold).await {
+                Ok(()) => app.store.note_told(Channel::Post, &untold, now).await?,
+                Err(error) => {
+                    tracing::warn!(%error, "alarms were not posted; trying again in a minute")
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn tell_by_mail(app: &App, now: i64) -> anyhow::Result<()> {
+    let alarms = app.store.untold_alarms(Channel::Mail).await?;
+    let notices = app.store.untold_notices(i64::MAX.unsigned_abs()).await?;
+    let last_notice = notices.last().map(|notice| notice.id);
+    if alarms.is_empty() && notices.is_empty() {
+        return Ok(());
+    }
+    let tried = app.store.meta(TRIED).await?;
+    let tried: Option<i64> = tried.and_then(|text| text.parse().ok());
+    let interval = i64::from(app.config.mail.interval_minutes) * 60;
+    // A last time in the future was written by a clock that was wrong.
+    if tried.is_some_and(|tried| tried <= now && now < tried + interval) {
+        return Ok(());
+    }
+    app.store.set_meta(TRIED, &now.to_string()).await?;
+    let digest = mail::digest(app, &alarms, &notices, SHOWN);
+    match mail::send(app, digest).await {
+        Ok(()) => {
+            app.store.note_told(Channel::Mail, &alarms, now).await?;
+            if let Some(last) = last_notice {
+                app.store.note_notices_told(last, now).await?;
+            }
+        }
+        Err(error) => {
+            tracing::warn!(
+                error = format!("{error:#}"),
+                "the mail was not sent; trying again after the interval"
+            );
+        }
+    }
+    Ok(())
+}

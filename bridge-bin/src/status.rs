@@ -1,0 +1,281 @@
+//! How everything stands: until when the data is complete, and who holds it back (I6).
+//!
+//! A terminal is complete until the start of its last complete reading: whatever happened there before is here. Days
+//! are complete until the start of the last assessment that left none over. A target is complete until the oldest
+//! entry that it does not have was queued. The firm is complete until the earliest of all these.
+
+pub mod service;
+
+use serde::{Serialize, Serializer};
+
+pub use self::service::Service;
+use crate::app::App;
+use crate::store::entity::alarm;
+
+/// How everything stands.
+#[derive(Debug, Clone, Serialize)]
+pub struct Status {
+    /// When this was found.
+    #[serde(serialize_with = "utc")]
+    pub at: i64,
+    /// Until when the data of the whole firm is complete.
+    pub complete: Watermark,
+    /// Until when what is known has been assessed.
+    #[serde(serialize_with = "utc")]
+    pub assessed_until: i64,
+    /// The terminals by name.
+    pub devices: Vec<Device>,
+    /// The targets as configured.
+    pub targets: Vec<Target>,
+    /// Alarms that are open, oldest first.
+    pub alarms: Vec<Alarm>,
+    /// Who does the work (B50).
+    pub service: Service,
+}
+
+/// Until when something is complete.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Watermark {
+    /// Nothing before this instant is missing; none: nothing is complete yet.
+    #[serde(serialize_with = "utc_if_any")]
+    pub until: Option<i64>,
+    /// Who holds it back; none if there is no terminal.
+    pub held_back_by: Option<String>,
+}
+
+/// One terminal.
+#[derive(Debug, Clone, Serialize)]
+#[expect(missing_docs, reason = "as in the device table")]
+pub struct Device {
+    pub name: String,
+    pub enabled: bool,
+    #[serde(serialize_with = "utc_if_any")]
+    pub complete_until: Option<i64>,
+    #[serde(serialize_with = "utc_if_any")]
+    pub last_attempt: Option<i64>,
+    pub last_error: Option<String>,
+    /// Records read of its log.
+    pub log_records: Option<i64>,
+    pub log_capacity: Option<i64>,
+    pub clock_drift_s: Option<i64>,
+    /// When it was added.
+    #[serde(skip)]
+    pub since: i64,
+}
+
+/// One target.
+#[derive(Debug, Clone, Serialize)]
+pub struct Target {
+    /// Its id.
+    pub id: String,
+    /// What it is told: `day`, `punch` or `session`.
+    pub kind: &'static str,
+    /// Entries that wait to be sent.
+    pub waiting: u64,
+    /// Entries that it refused for good.
+    pub refused: u64,
+    /// Since when the oldest of these has been waiting.
+    #[serde(serialize_with = "utc_if_any")]
+    pub waiting_since: Option<i64>,
+    /// What was known here before this instant has been delivered.
+    #[serde(serialize_with = "utc")]
+    pub complete_until: i64,
+    /// Until when it is left alone, if it is.
+    #[serde(serialize_with = "utc_if_any")]
+    pub paused_until: Option<i64>,
+    /// Why.
+    pub paused_reason: Option<String>,
+    /// When it last took something.
+    #[serde(serialize_with = "utc_if_any")]
+    pub last_success: Option<i64>,
+    /// When its certificate ends, as far as it was seen.
+    #[serde(serialize_with = "utc_if_any")]
+    pub certificate_ends: Option<i64>,
+}
+
+/// One alarm that is open.
+#[derive(Debug, Clone, Serialize)]
+#[expect(missing_docs, reason = "as in the alarm table")]
+pub struct Alarm {
+    pub kind: String,
+    pub subject: String,
+    pub detail: String,
+    #[serde(serialize_with = "utc")]
+    pub since: i64,
+}
+
+impl Status {
+    /// Looks at everything.
+    pub async fn load(app: &App) -> anyhow::Result<Self> {
+        let now = app.clock.now();
+        let cursors = app.store.cursors().await?;
+        let devices: Vec<Device> = app
+            .store
+            .devices()
+            .await?
+            .into_iter()
+            .map(|row| Device {
+                log_records: cursors.get(&row.id).map(|cursor| cursor.records),
+                enabled: row.enabled,
+                complete_until: row.complete_until,
+                last_attempt: row.last_attempt,
+                last_error: row.last_error,
+                log_capacity: row.log_capacity,
+                clock_drift_s: row.clock_drift_s,
+                since: row.created_at,
+                name: row.name,
+            })
+            .collect();
+        let unassessed = app.store.unassessed_since(app.clock.as_of()).await?;
+        let assessed_until = unassessed.map_or(now, |since| since.min(now));
+        let mut targets = Vec::new();
+        for target in app.targets.iter() {
+            targets.push(Target::load(app, target, now).await?);
+        }
+        let alarms = app.store.open_alarms().await?;
+        Ok(Self {
+            at: now,
+            complete: complete(&devices, assessed_until, &targets),
+            assessed_until,
+            devices,
+            targets,
+            alarms: alarms.into_iter().map(Alarm::from).collect(),
+            service: Service::load(app, now).await?,
+        })
+    }
+}
+
+impl Target {
+    async fn load(
+        app: &App,
+        target: &crate::config::targets::Target,
+        now: i64,
+    ) -> anyhow::Result<Self> {
+        let known = app.store.target(&target.id).await?;
+        let waiting_since = app.store.waiting_since(&target.id).await?;
+        let paused = known
+            .as_ref()
+            .filter(|row| row.paused_until.is_some_and(|until| until > now));
+        Ok(Self {
+            id: target.id.clone(),
+            kind: target.kind().name(),
+            waiting: app.store.pending(&target.id).await?,
+            refused: app.store.rejected(&target.id).await?,
+            waiting_since,
+            complete_until: waiting_since.unwrap_or(now),
+            paused_until: paused.and_then(|row| row.paused_until),
+            paused_reason: paused.and_then(|row| row.paused_reason.clone()),
+            last_success: known.as_ref().and_then(|row| row.last_success),
+            certificate_ends: known.and_then(|row| row.certificate_ends),
+        })
+    }
+}
+
+/// The earliest of all, and whose it is.
+fn complete(devices: &[Device], assessed_until: i64, targets: &[Target]) -> Watermark {
+    let mut all: Vec<(Option<i64>, String)> = devices
+        .iter()
+        .filter(|device| device.enabled)
+        .map(|device| (device.complete_until, device.name.clone()))
+        .collect();
+    if all.is_empty() {
+        return Watermark {
+            until: None,
+            held_back_by: None,
+        };
+    }
+    all.push((Some(assessed_until), "the assessment of days".to_owned()));
+    all.extend(targets.iter().map(|target| {
+        let name = format!("the delivery to {}", target.id);
+        (Some(target.complete_until), name)
+    }));
+    let first = all.into_iter().min_by_key(|(until, _)| *until);
+    Watermark {
+        until: first.as_ref().and_then(|(until, _)| *until),
+        held_back_by: first.map(|(_, name)| name),
+    }
+}
+
+impl From<alarm::Model> for Alarm {
+    fn from(row: alarm::Model) -> Self {
+        Self {
+            kind: row.kind,
+            subject: row.subject,
+            detail: row.detail,
+            since: row.opened_at,
+        }
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn utc<S: Serializer>(instant: &i64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&crate::jobs::poll::utc(*instant))
+}
+
+fn utc_if_any<S: Serializer>(instant: &Option<i64>, serializer: S) -> Result<S::Ok, S::Error> {
+    match instant {
+        Some(instant) => utc(instant, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn device(name: &str, enabled: bool, complete_until: Option<i64>) -> Device {
+        Device {
+            name: name.to_owned(),
+            enabled,
+            complete_until,
+            last_attempt: None,
+            last_error: None,
+            log_records: None,
+            log_capacity: None,
+            clock_drift_s: None,
+            since: 0,
+        }
+    }
+
+    fn target(id: &str, complete_until: i64) -> Target {
+        Target {
+            id: id.to_owned(),
+            kind: "day",
+            waiting: 0,
+            refused: 0,
+            waiting_since: None,
+            complete_until,
+            paused_until: None,
+            paused_reason: None,
+            last_success: None,
+            certificate_ends: None,
+        }
+    }
+
+    #[test]
+    fn the_slowest_holds_everything_back() {
+        let held = |devices: &[Device], assessed, targets: &[Target]| {
+            let found = complete(devices, assessed, targets);
+            (found.until, found.held_back_by.unwrap_or_default())
+        };
+        let (gate, gate_2) = (
+            device("Gate", true, Some(50)),
+            device("Gate 2", true, Some(40)),
+        );
+        let both = [gate.clone(), gate_2];
+        assert_eq!(held(&both, 60, &[]), (Some(40), "Gate 2".to_owned()));
+        assert_eq!(
+            held(&both, 30, &[]),
+            (Some(30), "the assessment of days".to_owned())
+        );
+        assert_eq!(
+            held(&both, 60, &[target("crm", 60), target("hr", 20)]),
+            (Some(20), "the delivery to hr".to_owned())
+        );
+        let unread = [gate.clone(), device("New", true, None)];
+        assert_eq!(held(&unread, 60, &[]), (None, "New".to_owned()));
+        let off = [gate, device("Off", false, None)];
+        assert_eq!(held(&off, 60, &[]), (Some(50), "Gate".to_owned()));
+        assert_eq!(complete(&[], 60, &[]).held_back_by, None);
+    }
+}

@@ -1,0 +1,139 @@
+//! What is remembered of each target as a whole: its pause, its last success, and what it was set to be told.
+
+use std::time::Duration;
+
+use sea_orm::ActiveValue::Set;
+use sea_orm::sea_query::{Expr, OnConflict};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait,
+    QueryFilter, QuerySelect,
+};
+
+use super::entity::{entry, target};
+use super::outbox::{back_off, seconds};
+use super::{Store, storable};
+
+impl Store {
+    /// The remembered state of a target.
+    pub async fn target(&self, id: &str) -> Result<Option<target::Model>, DbErr> {
+        target::Entity::find_by_id(id).one(self.reader()).await
+    }
+
+    /// Leaves a target alone for as long as it asked.
+    pub async fn rest_target(&self, id: &str, wait: Duration, now: i64) -> Result<(), DbErr> {
+        let tx = self.begin().await?;
+        target::Entity::update_many()
+            .col_expr(
+                target::Column::PausedReason,
+                Expr::value("it asks to be left alone for a while"),
+            )
+            .col_expr(
+                target::Column::PausedUntil,
+                Expr::value(now + seconds(Some(wait))),
+            )
+            .filter(target::Column::Id.eq(id))
+            .exec(&tx)
+            .await?;
+        tx.commit().await
+    }
+
+    /// Pauses a target as a whole, or lets it go on after a success.
+    pub async fn note_target(
+        &self,
+        id: &str,
+        paused: Option<(&str, i64)>,
+        now: i64,
+    ) -> Result<(), DbErr> {
+        let tx = self.begin().await?;
+        let Some(found) = target::Entity::find_by_id(id).one(&tx).await? else {
+            return Ok(());
+        };
+        let change = match paused {
+            Some((reason, base)) => target::ActiveModel {
+                id: Set(id.to_owned()),
+                paused_reason: Set(Some(storable(reason).into_owned())),
+                paused_until: Set(Some(now + back_off(base, found.pauses))),
+                pauses: Set(found.pauses + 1),
+                ..Default::default()
+            },
+            None => target::ActiveModel {
+                id: Set(id.to_owned()),
+                paused_reason: Set(None),
+                paused_until: Set(None),
+                pauses: Set(0),
+                last_success: Set(Some(now)),
+                ..Default::default()
+            },
+        };
+        change.update(&tx).await?;
+        tx.commit().await
+    }
+
+    /// Notes when the certificate ends that a target showed.
+    pub async fn note_certificate(&self, id: &str, ends: Option<i64>) -> Result<(), DbErr> {
+        let tx = self.begin().await?;
+        target::Entity::update_many()
+            .col_expr(target::Column::CertificateEnds, Expr::value(ends))
+            .filter(target::Column::Id.eq(id))
+            .exec(&tx)
+            .await?;
+        tx.commit().await
+    }
+
+    /// Everybody of whom a target was ever told something.
+    pub async fn told_of(&self, target: &str) -> Result<Vec<String>, DbErr> {
+        entry::Entity::find()
+            .select_only()
+            .column(entry::Column::Employee)
+            .distinct()
+            .filter(entry::Column::Target.eq(target))
+            .into_tuple()
+            .all(self.reader())
+            .await
+    }
+}
+
+/// Makes the next delivery to targets other than `configured` look at every record again: they miss what changes now.
+pub async fn forget_absent(tx: &DatabaseTransaction, configured: &[&str]) -> Result<(), DbErr> {
+    target::Entity::update_many()
+        .col_expr(target::Column::Fingerprint, Expr::value(""))
+        .filter(target::Column::Id.is_not_in(configured.iter().copied()))
+        .filter(target::Column::Fingerprint.ne(""))
+        .exec(tx)
+        .await?;
+    Ok(())
+}
+
+/// Remembers a target with its settings; a pause that the old ones led to is over.
+pub async fn remember(
+    db: &impl ConnectionTrait,
+    id: &str,
+    kind: &str,
+    fingerprint: &str,
+) -> Result<(), DbErr> {
+    let row = target::ActiveModel {
+        id: Set(id.to_owned()),
+        fingerprint: Set(fingerprint.to_owned()),
+        paused_reason: Set(None),
+        paused_until: Set(None),
+        pauses: Set(0),
+        last_success: Set(None),
+        kind: Set(Some(kind.to_owned())),
+        certificate_ends: Set(None),
+    };
+    target::Entity::insert(row)
+        .on_conflict(
+            OnConflict::column(target::Column::Id)
+                .update_columns([
+                    target::Column::Fingerprint,
+                    target::Column::PausedReason,
+                    target::Column::PausedUntil,
+                    target::Column::Pauses,
+                    target::Column::Kind,
+                ])
+                .to_owned(),
+        )
+        .exec_without_returning(db)
+        .await?;
+    Ok(())
+}
