@@ -10,7 +10,7 @@ use attendance_core::{
     Zone,
 };
 use chrono::{NaiveDate, NaiveDateTime, NaiveTime, Weekday};
-use crm_client::{TargetOptions, Token};
+use crm_client::{FrappeOptions, OdooOptions, TargetOptions, TemplateOptions, Token, Trust};
 use jiff::Timestamp;
 use jiff::tz::{AmbiguousOffset, TimeZone};
 use secrecy::ExposeSecret;
@@ -444,8 +444,26 @@ pub fn target(target: &Target) -> anyhow::Result<crm_client::Target> {
         },
         Connector::DeviceExport => crm_client::Connector::DeviceExport,
         Connector::DeviceData => crm_client::Connector::DeviceData,
-        Connector::Template | Connector::Frappe | Connector::Odoo => {
-            anyhow::bail!("the connector {} is not there yet", target.connector.name())
+        Connector::Template => {
+            crm_client::Connector::Template(Box::new(template_of(target, kind)?))
+        }
+        Connector::Frappe => {
+            let mut options = FrappeOptions::default();
+            if let Some(method) = &target.method {
+                options.method.clone_from(method);
+            }
+            if let Some(field) = &target.employee_field {
+                options.employee_field.clone_from(field);
+            }
+            crm_client::Connector::Frappe(options)
+        }
+        Connector::Odoo => {
+            let said = |text: &Option<String>| text.clone().unwrap_or_default();
+            let mut options = OdooOptions::new(said(&target.database), said(&target.user));
+            if let Some(field) = &target.employee_field {
+                options.employee_field.clone_from(field);
+            }
+            crm_client::Connector::Odoo(options)
         }
         Connector::Webhook => {
             token = target.secret.clone();
@@ -465,7 +483,52 @@ pub fn target(target: &Target) -> anyhow::Result<crm_client::Target> {
         .filter(|token| !token.is_empty())
         .map(Token::new);
     options.timeout = Duration::from_secs(u64::from(target.request_timeout_seconds));
+    options.trust = trust(target)?;
     crm_client::Target::new(options).map_err(|error| crm_failure(&error).into())
+}
+
+fn template_of(target: &Target, kind: crm_client::Kind) -> anyhow::Result<TemplateOptions> {
+    let mut options = TemplateOptions::new(kind);
+    for (name, value) in &target.headers {
+        if name.eq_ignore_ascii_case("content-type") {
+            options.content_type.clone_from(value);
+        } else {
+            options.headers.push((name.clone(), value.clone()));
+        }
+    }
+    if let Some(method) = &target.method {
+        options.method.clone_from(method);
+    }
+    if let Some(body) = &target.body {
+        options.body.clone_from(body);
+    }
+    options.batch_body.clone_from(&target.batch_body);
+    options.batch_url.clone_from(&target.batch_url);
+    options.success = target.success_rule()?;
+    options.remote_id.clone_from(&target.remote_id);
+    Ok(options)
+}
+
+/// Whose word is taken for who the target is.
+fn trust(target: &Target) -> anyhow::Result<Trust> {
+    if let Some(pin) = &target.pinned_sha256 {
+        return Ok(Trust::Pinned(vec![pin.parse()?]));
+    }
+    let Some(path) = &target.ca_file else {
+        return Ok(Trust::System);
+    };
+    let pem = std::fs::read_to_string(path).map_err(|error| {
+        Failure::new(
+            "config",
+            format!(
+                "{} {} cannot be read: {error}.",
+                target.setting("ca_file"),
+                path.display()
+            ),
+            "Name a file with certificates in PEM form.",
+        )
+    })?;
+    Ok(Trust::Authority { pem })
 }
 
 /// A delivery error in the words of the CLI and the pages.

@@ -212,6 +212,7 @@ fn utc<S: Serializer>(instant: &i64, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&crate::jobs::poll::utc(*instant))
 }
 
+#[expect(clippy::ref_option, reason = "as serde calls it")]
 fn utc_if_any<S: Serializer>(instant: &Option<i64>, serializer: S) -> Result<S::Ok, S::Error> {
     match instant {
         Some(instant) => utc(instant, serializer),

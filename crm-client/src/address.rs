@@ -58,11 +58,15 @@ pub(crate) fn plain(url: &Url) -> String {
     format!("{}://{host}{port}{}", url.scheme(), url.path())
 }
 
-/// An address below a base: `https://erp.example.com/site/` and `api/x` make `https://erp.example.com/site/api/x`.
-pub(crate) fn below(base: &Url, path: &str) -> Url {
+/// An address below a base: `https://erp.example.com/site/` and `["api", "a b"]` make
+/// `https://erp.example.com/site/api/a%20b`.
+pub(crate) fn below(base: &Url, segments: &[&str]) -> Url {
     let mut url = base.clone();
     url.set_query(None);
     url.set_fragment(None);
-    url.set_path(&format!("{}/{path}", base.path().trim_end_matches('/')));
+    // An address over http has a path that can be added to, always.
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.pop_if_empty().extend(segments);
+    }
     url
 }

@@ -42,6 +42,7 @@ pub fn check(answer: &Answer, hidden: &str) -> Result<Reached, Error> {
     let reached = Reached {
         status: answer.status,
         web_page: answer.is_web_page(),
+        certificate_ends: None,
     };
     match answer.status {
         200..=299 | 405 => Ok(reached),
@@ -69,10 +70,7 @@ pub fn check(answer: &Answer, hidden: &str) -> Result<Reached, Error> {
 pub fn single(answer: &Answer, hidden: &str) -> Result<Outcome, Error> {
     let status = answer.status;
     let words = answer.words(hidden);
-    let reason = || match &words {
-        Some(words) => format!("the target answered {status}: {words}"),
-        None => format!("the target answered {status}"),
-    };
+    let reason = || answer.reason(words.clone(), hidden);
     match status {
         200..=299 if answer.is_web_page() => Err(Error::WebPage { status }),
         200..=299 => Ok(accepted(answer.json().as_ref())),
@@ -127,6 +125,18 @@ impl Verdict {
                 reason,
             },
             outcome => Self::Done(vec![outcome]),
+        }
+    }
+
+    /// Why it is not done.
+    pub(crate) fn into_reason(self) -> String {
+        match self {
+            Self::Wait { reason, .. } => reason,
+            Self::Done(outcomes) => match outcomes.into_iter().next() {
+                Some(Outcome::Rejected { reason } | Outcome::Retry { reason, .. }) => reason,
+                _ => String::new(),
+            },
+            Self::Split | Self::OneByOne => String::new(),
         }
     }
 }
@@ -227,7 +237,7 @@ fn hints_at_refusals(json: &Value) -> bool {
             .any(told)
 }
 
-fn accepted(json: Option<&Value>) -> Outcome {
+pub(crate) fn accepted(json: Option<&Value>) -> Outcome {
     let Some(json) = json else {
         return Outcome::Accepted { remote_id: None };
     };
@@ -236,14 +246,18 @@ fn accepted(json: Option<&Value>) -> Outcome {
     }
     let id = ["/remote_id", "/id", "/data/id", "/data/name"]
         .into_iter()
-        .find_map(|place| match json.pointer(place)? {
-            Value::String(id) if !id.is_empty() => Some(id.clone()),
-            Value::Number(id) => Some(id.to_string()),
-            _ => None,
-        });
-    Outcome::Accepted {
-        remote_id: id.filter(|id| id.len() <= REMOTE_ID && !id.contains(char::is_control)),
-    }
+        .find_map(|place| remote_id_at(json, place));
+    Outcome::Accepted { remote_id: id }
+}
+
+/// The id at a JSON pointer; a number will do, a text that is no id will not.
+pub(crate) fn remote_id_at(json: &Value, pointer: &str) -> Option<String> {
+    let id = match json.pointer(pointer)? {
+        Value::String(id) => id.clone(),
+        Value::Number(id) => id.to_string(),
+        _ => return None,
+    };
+    (!id.is_empty() && id.len() <= REMOTE_ID && !id.contains(char::is_control)).then_some(id)
 }
 
 impl Answer {
@@ -281,6 +295,15 @@ impl Answer {
             then.duration_since(now).unwrap_or_default()
         };
         Some(wait.min(LONGEST_WAIT))
+    }
+
+    /// A sentence about a refusal; of the target's words those given, else what it has to say.
+    pub(crate) fn reason(&self, words: Option<String>, hidden: &str) -> String {
+        let status = self.status;
+        match words.or_else(|| self.words(hidden)) {
+            Some(words) => format!("the target answered {status}: {words}"),
+            None => format!("the target answered {status}"),
+        }
     }
 
     /// The target's words: of JSON the telling field, of other text all, of a web page none.
@@ -324,6 +347,17 @@ fn words_of(json: &Value) -> Option<String> {
         Value::Array(items) if !items.is_empty() => Some(Value::Array(items.clone()).to_string()),
         _ => None,
     })
+}
+
+/// The words of one JSON value, if it has any.
+#[cfg(feature = "template")]
+pub(crate) fn words_at(value: &Value, hidden: &str) -> Option<String> {
+    let words = match value {
+        Value::Null => return None,
+        Value::String(words) => words.clone(),
+        other => other.to_string(),
+    };
+    Some(shorten(&words, hidden)).filter(|words| !words.is_empty())
 }
 
 fn says_only_not_found(words: &str) -> bool {

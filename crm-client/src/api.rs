@@ -1,7 +1,7 @@
 //! The port: what any CRM or HR system can be asked, and what it can answer.
 
 use std::future::Future;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::{Entry, Error};
 
@@ -65,4 +65,6 @@ pub struct Reached {
     pub status: u16,
     /// The answer was a web page. Some interfaces show one to readers; more often the address is not the right one.
     pub web_page: bool,
+    /// When the target's certificate ends; none without TLS.
+    pub certificate_ends: Option<SystemTime>,
 }

@@ -25,11 +25,23 @@ pub enum Error {
     /// The token cannot be sent in a header.
     #[error("the token holds a character that no HTTP header can carry")]
     BadToken,
-    /// The connector cannot do without an option.
-    #[error("the target's {option} is not set")]
-    MissingOption {
+    /// An option is missing or makes no sense.
+    #[error("the target's {option} cannot be used: {reason}")]
+    BadOption {
         /// Its name.
         option: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A template cannot be read, or makes nothing useful of a sample.
+    #[error("the template {part:?} cannot be used (line {line}): {reason}")]
+    BadTemplate {
+        /// `url`, `method`, `body`, `batch_body` or `headers.<name>`.
+        part: String,
+        /// Of the template, from 1; where what it makes is no JSON, of that.
+        line: usize,
+        /// What is wrong with it.
+        reason: String,
     },
     /// 401, 403 or 407.
     #[error("the target does not let us in (HTTP {status}){}", words.as_ref().map(|words| format!(": {words}")).unwrap_or_default())]
@@ -84,7 +96,8 @@ impl Error {
             Self::BadAddress { .. } => "crm_bad_address",
             Self::Insecure { .. } => "crm_insecure_address",
             Self::BadToken => "crm_bad_token",
-            Self::MissingOption { .. } => "crm_missing_option",
+            Self::BadOption { .. } => "crm_bad_option",
+            Self::BadTemplate { .. } => "crm_bad_template",
             Self::Unauthorised { .. } => "crm_unauthorised",
             Self::Moved { .. } => "crm_moved",
             Self::NotHere { .. } => "crm_not_here",
@@ -111,7 +124,10 @@ impl Error {
             Self::BadToken => {
                 "Set the token again: one line of plain ASCII, without quotes or spaces."
             }
-            Self::MissingOption { .. } => "Set the option: this connector cannot do without it.",
+            Self::BadOption { .. } => "Correct this option of the target.",
+            Self::BadTemplate { .. } => {
+                "Correct the template; `crm preview` shows what it makes of a real record."
+            }
             Self::Unauthorised { status: 407, .. } => {
                 "The proxy wants a login: check the proxy settings."
             }
@@ -129,7 +145,7 @@ impl Error {
             }
             Self::Tls { .. } => {
                 "Check this machine's clock and the address (https and port). For a private certificate authority, \
-                 add its certificate to the system's trust store."
+                 set its certificate as the target's authority, or pin the server's own."
             }
             Self::Unreachable { .. } => {
                 "Check the network and the address, and that the target is up; then try again."

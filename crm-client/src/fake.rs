@@ -160,6 +160,7 @@ impl Crm for FakeCrm {
             _ => Ok(Reached {
                 status: 200,
                 web_page: false,
+                certificate_ends: None,
             }),
         }
     }

@@ -1,17 +1,20 @@
 //! Moves bytes: requests out, answers in. What they mean is for others.
 
 use std::error::Error as StdError;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use reqwest::header::{
     CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
 };
+use reqwest::tls::TlsInfo;
 use reqwest::{Client, Method, Response};
 use url::Url;
 
 use crate::Error;
 use crate::plan::{Answer, Reply};
 use crate::request::Request;
+use crate::trust::{self, Trust};
 
 /// More of an answer is never read.
 const BODY_CAP: usize = 64 * 1024;
@@ -22,16 +25,20 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) struct Http {
     client: Client,
     timeout: Duration,
+    /// The certificate that the target showed last.
+    certificate: Arc<Mutex<Option<Vec<u8>>>>,
 }
 
 impl Http {
     /// Connects to nothing. `local`: the target is on this machine.
-    pub(crate) fn new(timeout: Duration, local: bool) -> Result<Self, Error> {
+    pub(crate) fn new(timeout: Duration, local: bool, trust: &Trust) -> Result<Self, Error> {
         let mut builder = Client::builder()
             .user_agent(concat!("zk-bridge/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_TIMEOUT.min(timeout))
-            .timeout(timeout);
+            .timeout(timeout)
+            .tls_info(true);
+        builder = trust.apply(builder)?;
         if local {
             // A proxy would look for the target on its own machine, and see what should not leave ours.
             builder = builder.no_proxy();
@@ -39,7 +46,37 @@ impl Http {
         let client = builder.build().map_err(|error| Error::Tls {
             reason: root_cause(&error),
         })?;
-        Ok(Self { client, timeout })
+        Ok(Self {
+            client,
+            timeout,
+            certificate: Arc::default(),
+        })
+    }
+
+    /// When the certificate ends that the target showed last.
+    pub(crate) fn certificate_ends(&self) -> Option<SystemTime> {
+        let certificate = self.certificate.lock();
+        trust::not_after(
+            certificate
+                .unwrap_or_else(PoisonError::into_inner)
+                .as_ref()?,
+        )
+    }
+
+    fn remember_certificate(&self, response: &Response) {
+        let shown = response
+            .extensions()
+            .get::<TlsInfo>()
+            .and_then(TlsInfo::peer_certificate);
+        if let Some(shown) = shown {
+            let mut known = self
+                .certificate
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            if known.as_deref() != Some(shown) {
+                *known = Some(shown.to_vec());
+            }
+        }
     }
 
     pub(crate) async fn send(&self, request: &Request) -> Reply {
@@ -50,7 +87,10 @@ impl Http {
             };
         };
         let reply = match self.client.execute(built).await {
-            Ok(response) => self.read(response).await,
+            Ok(response) => {
+                self.remember_certificate(&response);
+                self.read(response).await
+            }
             Err(error) => self.failure(&error),
         };
         if let Reply::Answer(answer) = &reply {

@@ -42,6 +42,7 @@
 mod address;
 mod answer;
 mod api;
+mod breaker;
 mod connector;
 mod day;
 mod entry;
@@ -50,6 +51,7 @@ mod error;
 mod fake;
 mod http;
 mod key;
+mod limit;
 pub mod plan;
 mod punch;
 mod request;
@@ -57,8 +59,14 @@ mod session;
 mod target;
 mod time;
 mod token;
+mod trust;
 
 pub use api::{Crm, Outcome, Reached};
+pub use breaker::{Breaker, BreakerPolicy, BreakerState, Permit};
+pub use connector::frappe::FrappeOptions;
+pub use connector::odoo::OdooOptions;
+#[cfg(feature = "template")]
+pub use connector::template::{SuccessRule, TemplateOptions};
 pub use connector::webhook::{SIGNATURE_HEADER, WebhookError, sign_webhook, verify_webhook};
 pub use day::DayEntry;
 pub use entry::{Entry, ThawError};
@@ -66,8 +74,10 @@ pub use error::Error;
 #[cfg(feature = "fake")]
 pub use fake::{FakeCrm, Fault, Received};
 pub use key::IdempotencyKey;
+pub use limit::RateLimit;
 pub use punch::PunchEntry;
 pub use request::Request;
 pub use session::SessionEntry;
 pub use target::{Connector, Kind, Target, TargetOptions, UnknownKind};
 pub use token::Token;
+pub use trust::{BadFingerprint, Fingerprint, Trust};

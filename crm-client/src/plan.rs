@@ -76,6 +76,11 @@ impl Ending {
         }
     }
 
+    pub(crate) fn is_rejection(&self) -> bool {
+        let rejects = |outcomes: &[Outcome]| matches!(outcomes, [Outcome::Rejected { .. }]);
+        matches!(self, Self::Judged(Verdict::Done(outcomes)) if rejects(outcomes))
+    }
+
     pub(crate) fn rejected(reason: impl Into<String>) -> Self {
         let reason = reason.into();
         Self::Judged(Verdict::Done(vec![Outcome::Rejected { reason }]))
@@ -235,6 +240,19 @@ impl<'a> Plan<'a> {
                 self.give_up(None, &reason);
             }
         }
+        Ok(())
+    }
+
+    /// Nothing (more) is to be sent.
+    pub(crate) fn abandon(&mut self, ending: Ending) -> Result<(), Error> {
+        let (after, reason) = match ending {
+            Ending::Failed(error) if !self.has_settled() => return Err(error),
+            Ending::Failed(error) => (None, error.to_string()),
+            Ending::NotConnected { reason } | Ending::NoAnswer { reason } => (None, reason),
+            Ending::Judged(Verdict::Wait { after, reason, .. }) => (after, reason),
+            Ending::Judged(verdict) => (None, verdict.into_reason()),
+        };
+        self.give_up(after, &reason);
         Ok(())
     }
 

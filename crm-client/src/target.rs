@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::num::NonZeroUsize;
-use std::ops::Range;
 use std::str::FromStr;
+#[cfg(feature = "template")]
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures_util::StreamExt as _;
@@ -13,10 +14,14 @@ use url::Url;
 
 use crate::address::{address, is_loopback, plain};
 use crate::answer::{Verdict, batch, single};
+use crate::connector::frappe::{Frappe, FrappeOptions};
+use crate::connector::odoo::{Login, Odoo, OdooOptions};
+#[cfg(feature = "template")]
+use crate::connector::template::{Flaw, Template, TemplateOptions};
 use crate::connector::{device, json, webhook};
 use crate::http::Http;
 use crate::plan::{self, Answer, Ending, Plan, Reply, Step};
-use crate::{Crm, Entry, Error, Outcome, Reached, Request, Token, time};
+use crate::{Crm, Entry, Error, Outcome, Reached, Request, Token, Trust, time};
 
 /// What the entries of a target are about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -91,6 +96,13 @@ pub enum Connector {
     DeviceExport,
     /// `{"data":[{emp_no, device_id, punch_type "1".."6", punch_date, punch_time}]}`, of punches.
     DeviceData,
+    /// Whatever templates make of it.
+    #[cfg(feature = "template")]
+    Template(Box<TemplateOptions>),
+    /// Check-ins of Frappe HRMS (`ERPNext`), of punches. The address is that of the site, the token `<key>:<secret>`.
+    Frappe(FrappeOptions),
+    /// `hr.attendance` of Odoo, of sessions. The address is that of the server, the token a password or an API key.
+    Odoo(OdooOptions),
     /// `{"schema":1,"kind":"…","records":[…]}`, [signed](crate::sign_webhook). The token is the secret; it is never
     /// sent.
     Webhook {
@@ -104,8 +116,11 @@ impl Connector {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Json { .. } => Kind::Day,
-            Self::DeviceExport | Self::DeviceData => Kind::Punch,
+            Self::DeviceExport | Self::DeviceData | Self::Frappe(_) => Kind::Punch,
+            Self::Odoo(_) => Kind::Session,
             Self::Webhook { kind } => *kind,
+            #[cfg(feature = "template")]
+            Self::Template(options) => options.kind,
         }
     }
 
@@ -119,6 +134,10 @@ impl Connector {
             Self::Json { .. } => "json",
             Self::DeviceExport => "device_export",
             Self::DeviceData => "device_data",
+            #[cfg(feature = "template")]
+            Self::Template(_) => "template",
+            Self::Frappe(_) => "frappe",
+            Self::Odoo(_) => "odoo",
             Self::Webhook { .. } => "webhook",
         }
     }
@@ -128,7 +147,7 @@ impl Connector {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct TargetOptions {
-    /// Where entries are posted.
+    /// Where entries are posted; for some connectors the server or site, for [`Connector::Template`] a template.
     pub url: String,
     /// In which words.
     pub connector: Connector,
@@ -139,27 +158,34 @@ pub struct TargetOptions {
     pub concurrency: NonZeroUsize,
     /// The secret: sent as `Authorization: <scheme> <token>`, unless the connector says otherwise.
     pub token: Option<Token>,
-    /// `Token` by default; some targets want `Bearer`.
+    /// `Token` by default (Frappe: `token`); some targets want `Bearer`.
     pub scheme: String,
     /// For one request, from connecting to the last byte of the answer; 30 seconds by default.
     pub timeout: Duration,
     /// The time for what must tell when it was sent: webhooks and device exports. The machine's by default.
     pub clock: fn() -> SystemTime,
+    /// Whose word is taken for who the target is.
+    pub trust: Trust,
 }
 
 impl TargetOptions {
     /// Without a token, all else as by default.
     pub fn new(url: impl Into<String>, connector: Connector) -> Self {
         let many = |count| NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN);
+        let scheme = match &connector {
+            Connector::Frappe(_) => "token",
+            _ => "Token",
+        };
         Self {
             url: url.into(),
             connector,
             batch_size: many(100),
             concurrency: many(8),
             token: None,
-            scheme: "Token".to_owned(),
+            scheme: scheme.to_owned(),
             timeout: Duration::from_secs(30),
             clock: time::now,
+            trust: Trust::System,
         }
     }
 }
@@ -187,7 +213,9 @@ impl TargetOptions {
 pub struct Target {
     http: Http,
     url: Url,
-    connector: Connector,
+    name: &'static str,
+    kind: Kind,
+    wire: Wire,
     batch_size: NonZeroUsize,
     concurrency: usize,
     token: Token,
@@ -195,11 +223,24 @@ pub struct Target {
     clock: fn() -> SystemTime,
 }
 
+/// A connector that was found usable.
+#[derive(Clone)]
+enum Wire {
+    Json(Option<Url>),
+    DeviceExport,
+    DeviceData,
+    Webhook,
+    #[cfg(feature = "template")]
+    Template(Arc<Template>),
+    Frappe(FrappeOptions),
+    Odoo(OdooOptions, Login),
+}
+
 impl fmt::Debug for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Target")
             .field("url", &plain(&self.url))
-            .field("connector", &self.connector.name())
+            .field("connector", &self.name)
             .finish_non_exhaustive()
     }
 }
@@ -207,29 +248,58 @@ impl fmt::Debug for Target {
 impl Target {
     /// Checks the options; connects to nothing.
     pub fn new(options: TargetOptions) -> Result<Self, Error> {
-        let url = address(&options.url)?;
-        let mut local = is_loopback(&url);
-        let mut connector = options.connector;
+        let (name, kind) = (options.connector.name(), options.connector.kind());
         let token = options.token.unwrap_or_else(|| Token::new(""));
-        match &mut connector {
-            Connector::Json {
-                batch_url: Some(to),
-            } => {
-                let batch_url = address(to)?;
-                local &= is_loopback(&batch_url);
-                *to = batch_url.into();
-            }
-            Connector::Webhook { .. } if token.expose().is_empty() => {
-                return Err(Error::MissingOption { option: "token" });
-            }
-            _ => {}
-        }
         HeaderValue::from_str(&format!("{} {}", options.scheme, token.expose()))
             .map_err(|_| Error::BadToken)?;
+        let needs = |option, text: &str| {
+            let reason = "it is empty, and this connector cannot do without it".to_owned();
+            (!text.trim().is_empty())
+                .then_some(())
+                .ok_or(Error::BadOption { option, reason })
+        };
+        let mut batch_url = None;
+        let url = || address(&options.url);
+        let (url, wire) = match options.connector {
+            Connector::Json { batch_url: to } => {
+                batch_url = to.as_deref().map(address).transpose()?;
+                (url()?, Wire::Json(batch_url.clone()))
+            }
+            Connector::DeviceExport => (url()?, Wire::DeviceExport),
+            Connector::DeviceData => (url()?, Wire::DeviceData),
+            Connector::Webhook { .. } => {
+                needs("token", token.expose())?;
+                (url()?, Wire::Webhook)
+            }
+            Connector::Frappe(frappe) => {
+                needs("method", &frappe.method)?;
+                needs("employee_field", &frappe.employee_field)?;
+                (url()?, Wire::Frappe(frappe))
+            }
+            Connector::Odoo(odoo) => {
+                needs("database", &odoo.database)?;
+                needs("login", &odoo.login)?;
+                needs("employee_field", &odoo.employee_field)?;
+                needs("token", token.expose())?;
+                (url()?, Wire::Odoo(odoo, Login::default()))
+            }
+            #[cfg(feature = "template")]
+            Connector::Template(template) => {
+                let template = Template::new(&options.url, *template)?;
+                if template.places_token() {
+                    needs("token", token.expose())?;
+                }
+                batch_url.clone_from(&template.batch_url);
+                (template.base().clone(), Wire::Template(Arc::new(template)))
+            }
+        };
+        let local = is_loopback(&url) && batch_url.as_ref().is_none_or(is_loopback);
         Ok(Self {
-            http: Http::new(options.timeout, local)?,
+            http: Http::new(options.timeout, local, &options.trust)?,
             url,
-            connector,
+            name,
+            kind,
+            wire,
             batch_size: options.batch_size,
             concurrency: options.concurrency.get(),
             token,
@@ -240,16 +310,21 @@ impl Target {
 
     /// What its entries must be about.
     pub fn kind(&self) -> Kind {
-        self.connector.kind()
+        self.kind
     }
 
     /// The name of its connector.
     pub fn connector(&self) -> &'static str {
-        self.connector.name()
+        self.name
     }
 
-    /// The requests that a push of these entries would begin with, if the target took each at the first try; nothing
-    /// is sent. `[hidden]` stands for secrets, and for signatures made with them.
+    /// When the certificate ends that the target showed last; none before the first answer, and without TLS.
+    pub fn certificate_ends(&self) -> Option<SystemTime> {
+        self.http.certificate_ends()
+    }
+
+    /// The requests that a push of these entries would make, if the target took each at the first try; nothing is sent.
+    /// `[hidden]` stands for secrets, and for signatures made with them; `<…>` for what only the target can tell.
     ///
     /// An error is what an entry would be refused for without being sent.
     ///
@@ -266,19 +341,40 @@ impl Target {
     /// # Ok::<(), crm_client::Error>(())
     /// ```
     pub fn preview(&self, entries: &[Entry]) -> Vec<Result<Request, String>> {
-        let mut plan = self.plan(entries);
-        std::iter::from_fn(|| plan.next_step())
-            .map(|step| self.request(&step, entries, HIDDEN))
-            .collect()
+        let secret = if self.token.expose().is_empty() {
+            ""
+        } else {
+            HIDDEN
+        };
+        match &self.wire {
+            Wire::Frappe(options) => {
+                let frappe = self.frappe(options, secret);
+                entries
+                    .iter()
+                    .flat_map(|entry| frappe.preview(entry))
+                    .collect()
+            }
+            Wire::Odoo(options, login) => self.odoo(options, login, secret).preview(entries),
+            _ => {
+                let mut plan = self.plan(entries);
+                std::iter::from_fn(|| plan.next_step())
+                    .map(|step| self.request(&step, entries, secret))
+                    .collect()
+            }
+        }
     }
 
     fn plan<'a>(&'a self, entries: &'a [Entry]) -> Plan<'a> {
-        let plan = match &self.connector {
-            Connector::Json { batch_url: None } => Plan::singles(entries),
-            Connector::DeviceExport => {
-                Plan::batches_of(entries, self.batch_size, device::same_device)
-            }
-            _ => Plan::batches(entries, self.batch_size),
+        let size = self.batch_size;
+        let plan = match &self.wire {
+            Wire::Json(None) | Wire::Frappe(_) => Plan::singles(entries),
+            Wire::DeviceExport => Plan::batches_of(entries, size, device::same_device),
+            #[cfg(feature = "template")]
+            Wire::Template(template) if !template.takes_batches => Plan::singles(entries),
+            #[cfg(feature = "template")]
+            Wire::Template(_) => Plan::batches(entries, size),
+            Wire::Json(Some(_)) | Wire::DeviceData | Wire::Webhook => Plan::batches(entries, size),
+            Wire::Odoo(..) => Plan::in_order(entries, Odoo::order(entries)),
         };
         plan.hiding(self.token.expose())
     }
@@ -287,23 +383,33 @@ impl Target {
     fn request(&self, step: &Step, entries: &[Entry], secret: &str) -> Result<Request, String> {
         let url = self.url.as_str();
         let told = &entries[step.range()];
-        let request = match (&self.connector, step) {
-            (
-                Connector::Json {
-                    batch_url: Some(url),
-                },
-                Step::Batch(_),
-            ) => json::batch(url, told),
-            (Connector::Json { .. }, step) => json::single(url, &entries[step.start()]),
-            (Connector::DeviceExport, _) => device::export(url, told, (self.clock)())?,
-            (Connector::DeviceData, _) => device::data(url, told)?,
-            (Connector::Webhook { kind }, _) => {
-                return Ok(webhook::request(url, *kind, told, |body| {
+        let request = match (&self.wire, step) {
+            (Wire::Json(Some(url)), Step::Batch(_)) => json::batch(url.as_str(), told),
+            (Wire::DeviceExport, _) => device::export(url, told, (self.clock)())?,
+            (Wire::DeviceData, _) => device::data(url, told)?,
+            (Wire::Webhook, _) => {
+                return Ok(webhook::request(url, self.kind, told, |body| {
                     if secret == HIDDEN {
                         return HIDDEN.to_owned();
                     }
                     webhook::sign_webhook(&self.token, body.as_bytes(), (self.clock)())
                 }));
+            }
+            #[cfg(feature = "template")]
+            (Wire::Template(template), step) => {
+                let request = match step {
+                    Step::Single(index) => template.single(&entries[*index], secret),
+                    Step::Batch(_) => template.batch(told, secret),
+                }
+                .map_err(Flaw::of_entry)?;
+                if template.places_token() {
+                    return Ok(request);
+                }
+                request
+            }
+            // The last two make their requests themselves.
+            (Wire::Json(_) | Wire::Frappe(_) | Wire::Odoo(..), step) => {
+                json::single(url, &entries[step.start()])
             }
         };
         Ok(request.authorised(&self.scheme, secret))
@@ -329,35 +435,104 @@ impl Target {
     }
 
     fn judge(&self, step: &Step, answer: &Answer, entries: &[Entry]) -> Result<Verdict, Error> {
-        let hidden = self.token.expose();
-        match step {
-            Step::Single(_) => single(answer, hidden).map(|outcome| Verdict::of(answer, outcome)),
-            Step::Batch(Range { start, end }) => batch(answer, &entries[*start..*end], hidden),
+        let (hidden, told) = (self.token.expose(), &entries[step.range()]);
+        match (&self.wire, step) {
+            #[cfg(feature = "template")]
+            (Wire::Template(template), Step::Single(_)) => template.judge_single(answer, hidden),
+            #[cfg(feature = "template")]
+            (Wire::Template(template), Step::Batch(_)) => {
+                template.judge_batch(answer, told, hidden)
+            }
+            (_, Step::Single(_)) => {
+                single(answer, hidden).map(|outcome| Verdict::of(answer, outcome))
+            }
+            (_, Step::Batch(_)) => batch(answer, told, hidden),
+        }
+    }
+
+    fn frappe<'a>(&'a self, options: &'a FrappeOptions, secret: &'a str) -> Frappe<'a> {
+        Frappe {
+            options,
+            url: &self.url,
+            scheme: &self.scheme,
+            secret,
+        }
+    }
+
+    fn odoo<'a>(&'a self, options: &'a OdooOptions, login: &'a Login, secret: &'a str) -> Odoo<'a> {
+        Odoo {
+            options,
+            url: &self.url,
+            secret,
+            login,
         }
     }
 }
 
 impl Crm for Target {
     async fn push(&self, entries: &[Entry]) -> Result<Vec<Outcome>, Error> {
-        drive(self.plan(entries), self.concurrency, |step| {
-            self.send(step, entries)
-        })
-        .await
+        let mut plan = self.plan(entries);
+        if entries.is_empty() {
+            return Ok(plan.finish());
+        }
+        match &self.wire {
+            Wire::Frappe(options) => {
+                let frappe = self.frappe(options, self.token.expose());
+                drive(plan, self.concurrency, |step| async {
+                    let ending = frappe.deliver(&self.http, &entries[step.start()]).await;
+                    (step, ending)
+                })
+                .await
+            }
+            Wire::Odoo(options, login) => {
+                let odoo = self.odoo(options, login, self.token.expose());
+                let book = match odoo.open(&self.http, entries).await {
+                    Ok(book) => book,
+                    Err(ending) => {
+                        plan.abandon(ending)?;
+                        return Ok(plan.finish());
+                    }
+                };
+                drive(plan, 1, |step| async {
+                    let entry = &entries[step.start()];
+                    let ending = odoo.deliver(&self.http, &book, entry).await;
+                    (step, ending)
+                })
+                .await
+            }
+            _ => drive(plan, self.concurrency, |step| self.send(step, entries)).await,
+        }
     }
 
     async fn check(&self) -> Result<Reached, Error> {
-        let request = Request::bare("GET", self.url.as_str());
-        let request = match &self.connector {
-            Connector::Webhook { .. } => request,
-            _ => request.authorised(&self.scheme, self.token.expose()),
-        };
-        match self.http.send(&request).await {
-            Reply::Answer(answer) => plan::check(&answer, self.token.expose()),
-            Reply::Tls { reason } => Err(Error::Tls { reason }),
-            Reply::NotConnected { reason } | Reply::NoAnswer { reason } => {
-                Err(Error::Unreachable { reason })
+        let secret = self.token.expose();
+        let bare = || Request::bare("GET", self.url.as_str());
+        let request = match &self.wire {
+            Wire::Odoo(options, login) => {
+                self.odoo(options, login, secret).check(&self.http).await?;
+                return Ok(Reached {
+                    status: 200,
+                    web_page: false,
+                    certificate_ends: self.certificate_ends(),
+                });
             }
-        }
+            Wire::Frappe(options) => self.frappe(options, secret).check(),
+            Wire::Webhook => bare(),
+            #[cfg(feature = "template")]
+            Wire::Template(template) if template.places_token() => bare(),
+            _ => bare().authorised(&self.scheme, secret),
+        };
+        let reached = match self.http.send(&request).await {
+            Reply::Answer(answer) => plan::check(&answer, secret)?,
+            Reply::Tls { reason } => return Err(Error::Tls { reason }),
+            Reply::NotConnected { reason } | Reply::NoAnswer { reason } => {
+                return Err(Error::Unreachable { reason });
+            }
+        };
+        Ok(Reached {
+            certificate_ends: self.certificate_ends(),
+            ..reached
+        })
     }
 }
 

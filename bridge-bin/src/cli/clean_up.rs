@@ -1,5 +1,7 @@
 //! `clean-up`: throw away what `[retention]` does not keep.
 
+use std::fmt::Write as _;
+
 use clap::Args;
 
 use super::Exit;
@@ -37,10 +39,10 @@ impl CleanUp {
                 count(report.history, "history line"),
             );
             if let Some(date) = report.open_from {
-                text += &format!("\nDays before {date} are closed.");
+                let _ = write!(text, "\nDays before {date} are closed.");
             }
             if let Some(holder) = &report.held_back_by {
-                text += &format!("\nOlder days are kept open by {holder}.");
+                let _ = write!(text, "\nOlder days are kept open by {holder}.");
             }
             text
         })?;

@@ -29,7 +29,8 @@ pub(super) struct MockCrm {
     /// Keep what was received in this file, across restarts
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
-    /// Fail so many requests: 500, 429, 401, 413, 422, timeout, html, garbage or drop; may be given several times
+    /// Fail so many requests: 500, 503, 429, 401, 413, 422, timeout, html, garbage, drop or partial; may be given several
+    /// times
     #[arg(long, value_name = "KIND:N")]
     fail: Vec<crm_stub::Failure>,
     /// Let in only requests with this token

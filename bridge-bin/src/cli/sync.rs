@@ -27,6 +27,7 @@ Example:
   zk-bridge sync
   zk-bridge sync --target hr --retry-failed
   zk-bridge sync --start-date 2026-03-01 --user-id 1007 --force")]
+#[expect(clippy::struct_excessive_bools, reason = "switches of a command line")]
 pub(super) struct Sync {
     /// Only to this target [default: all]
     #[arg(long, value_name = "ID")]

@@ -54,7 +54,21 @@ impl Alarms {
                 "Choose a number from 0 (no alarm) to 100.",
             ));
         }
-        if !self.webhook_url.is_empty() && no_secret(&self.webhook_secret) {
+        if self.webhook_url.is_empty() {
+            return Ok(());
+        }
+        let secured = self.webhook_url.parse::<reqwest::Url>().is_ok_and(|url| {
+            let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+            url.scheme() == "https" || (url.scheme() == "http" && is_loopback(host))
+        });
+        if !secured {
+            // Not told in full: an address may hold a token.
+            return Err(refused(
+                "alarms.webhook_url is no https address.".to_owned(),
+                "Write it like https://hooks.example.com/alarms; plain http is only for this very machine.",
+            ));
+        }
+        if no_secret(&self.webhook_secret) {
             return Err(refused(
                 "alarms.webhook_secret is missing.".to_owned(),
                 "Set it, better in the environment as ZK_BRIDGE_ALARMS_WEBHOOK_SECRET: alarms are signed with it.",
@@ -210,5 +224,12 @@ mod tests {
         assert!(error.unwrap_err().contains("mail.to is \"nobody\""));
         let error = check("[alarms]\nwebhook_url = \"https://x\"\n");
         assert!(error.unwrap_err().contains("alarms.webhook_secret"));
+        for plain in ["http://hooks.example.com/", "ftp://127.0.0.1/", "hooks"] {
+            let error = check(&format!(
+                "[alarms]\nwebhook_url = \"{plain}\"\nwebhook_secret = \"s\"\n"
+            ));
+            assert!(error.unwrap_err().contains("alarms.webhook_url"), "{plain}");
+        }
+        check("[alarms]\nwebhook_url = \"http://[::1]:1/\"\nwebhook_secret = \"s\"\n").unwrap();
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use crm_client::{Fingerprint, SuccessRule};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
@@ -15,10 +16,6 @@ pub const CRM: &str = "crm";
 /// One place that records are sent to. Flat, because a reader of the file thinks of one list of settings.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "switches of a configuration file"
-)]
 pub struct Target {
     /// Names it for good: keys of idempotency contain it.
     pub id: String,
@@ -38,7 +35,7 @@ pub struct Target {
     /// A file whose first line is the token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_file: Option<PathBuf>,
-    /// Template: the method of the request.
+    /// Template: the method of the request. Frappe: the method on the server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<String>,
     /// Template: further headers.
@@ -50,10 +47,10 @@ pub struct Target {
     /// Template: the body of a batch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub batch_body: Option<String>,
-    /// Template: an expression that says whether an answer means success.
+    /// Template: which answers mean success, like `200, 202-204` or `/status = ok`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub success: Option<String>,
-    /// Template: where the answer tells the id that the target gave.
+    /// Template: the JSON pointer to the id that the target gave.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remote_id: Option<String>,
     /// Odoo: the database.
@@ -87,13 +84,13 @@ pub struct Target {
     pub retry_seconds: u32,
     /// Attempts after which a record counts as failed; it is still tried, ever more rarely.
     pub max_retries: u32,
-    /// Requests in a second at most.
+    /// Records in a second at most.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_per_second: Option<u32>,
     /// Certificates of a private authority, PEM.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<PathBuf>,
-    /// The one certificate the target may show: SHA-256 of its DER form, in hexadecimal digits.
+    /// The one certificate that the target may show: the SHA-256 of it, or of its public key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pinned_sha256: Option<String>,
 }
@@ -237,8 +234,47 @@ impl Target {
         text
     }
 
+    /// Which answers mean success: statuses such as `200, 202-204`, and at most one `/json/pointer = value`.
+    pub fn success_rule(&self) -> anyhow::Result<SuccessRule> {
+        let mut rule = SuccessRule::default();
+        let Some(text) = &self.success else {
+            return Ok(rule);
+        };
+        let (pointers, statuses): (Vec<&str>, Vec<&str>) = text
+            .split(',')
+            .map(str::trim)
+            .partition(|part| part.starts_with('/'));
+        let status = |part: &&str| {
+            let (first, last) = part.split_once('-').unwrap_or((part, part));
+            Some(first.trim().parse().ok()?..=last.trim().parse().ok()?)
+        };
+        let statuses_read: Option<Vec<_>> = statuses.iter().map(status).collect();
+        let field = match pointers[..] {
+            [] => Some(None),
+            [one] => one.split_once('=').map(|(pointer, value)| {
+                let value = value.trim();
+                let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
+                Some((pointer.trim().to_owned(), value))
+            }),
+            _ => None,
+        };
+        let (Some(read), Some(field)) = (statuses_read, field) else {
+            return Err(Failure::new(
+                "config",
+                format!("{} is {text:?}.", self.setting("success")),
+                "Write statuses like \"200, 202-204\", and at most one value of the answer like \"/status = ok\".",
+            )
+            .into());
+        };
+        if !read.is_empty() {
+            rule.statuses = read;
+        }
+        rule.field = field;
+        Ok(rule)
+    }
+
     /// The name that failures give to one of its settings.
-    fn setting(&self, field: &str) -> String {
+    pub fn setting(&self, field: &str) -> String {
         if self.id == CRM {
             format!("crm.{field}")
         } else {
@@ -332,13 +368,24 @@ impl Target {
             }
         }
         if let Some(pin) = &self.pinned_sha256
-            && (pin.len() != 64 || !pin.chars().all(|c| c.is_ascii_hexdigit()))
+            && pin.parse::<Fingerprint>().is_err()
         {
             return wrong(
                 "pinned_sha256",
                 "is no SHA-256",
-                "Give 64 hexadecimal digits: the digest of the certificate in DER form.",
+                "Give 64 hexadecimal digits: the digest of the certificate, or of its public key, in DER form.",
             );
+        }
+        if self.pinned_sha256.is_some() && self.ca_file.is_some() {
+            return wrong(
+                "ca_file",
+                "means nothing beside pinned_sha256",
+                "Remove one of the two: a pinned certificate is trusted whoever signed it.",
+            );
+        }
+        if let Err(error) = self.success_rule() {
+            let failure = Failure::of(&error);
+            return Err((failure.message, failure.remedy));
         }
         self.check_connector()
     }
@@ -347,7 +394,7 @@ impl Target {
     fn check_connector(&self) -> Result<(), (String, String)> {
         use Connector::{Frappe, Odoo, Template, Webhook};
         let settings: [(&str, bool, &[Connector]); 11] = [
-            ("method", self.method.is_some(), &[Template]),
+            ("method", self.method.is_some(), &[Template, Frappe]),
             ("headers", !self.headers.is_empty(), &[Template]),
             ("body", self.body.is_some(), &[Template]),
             ("batch_body", self.batch_body.is_some(), &[Template]),
@@ -514,6 +561,10 @@ mod tests {
                 "targets.hr.concurrency is 0",
             ),
             (
+                "id = \"hr\"\nurl = \"https://x\"\nconnector = \"template\"\nbody = \"x\"\nsuccess = \"fine\"",
+                "targets.hr.success is \"fine\"",
+            ),
+            (
                 "id = \"hr\"\nurl = \"https://x\"\npinned_sha256 = \"ab\"",
                 "targets.hr.pinned_sha256",
             ),
@@ -527,6 +578,26 @@ mod tests {
         }
         let twice = "[[targets]]\nid = \"hr\"\nurl = \"https://x\"\n";
         assert!(refusal(&twice.repeat(2)).contains("Two targets"));
+    }
+
+    #[test]
+    fn success_is_a_list_of_statuses_and_one_value() {
+        let rule = |text: &str| {
+            Target {
+                success: Some(text.to_owned()),
+                ..Target::default()
+            }
+            .success_rule()
+        };
+        let found = rule("200, 202-204, /result/code = 0").unwrap();
+        assert_eq!(found.statuses, [200..=200, 202..=204]);
+        assert_eq!(found.field, Some(("/result/code".to_owned(), 0.into())));
+        let found = rule("/status = ok").unwrap();
+        assert_eq!(found.statuses, SuccessRule::default().statuses);
+        assert_eq!(found.field, Some(("/status".to_owned(), "ok".into())));
+        for wrong in ["/status", "2xx", "/a = 1, /b = 2", "70000"] {
+            assert!(rule(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -21,12 +21,15 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 const BODY_CAP: usize = 16 << 20;
+/// What a refused record is told.
+const REFUSAL: &str = "No such employee.";
 /// So begins every line of the state file.
 const LINE_START: &[u8] = b"{\"key\":";
 
 /// A running CRM on loopback. Dropping it stops it and closes its connections.
 ///
-/// POST to any path takes one record of our `schema: 1`, or a batch `{"schema":1,"records":[…]}`; a key seen before
+/// POST to any path takes one record of our `schema: 1` (a day, a punch or a session), or a batch
+/// `{"schema":1,"records":[…]}`; a key seen before
 /// changes nothing. GET on `/records` tells all it knows, on any other path that it is there.
 ///
 /// ```
@@ -177,6 +180,8 @@ pub enum Fault {
     Garbage,
     /// The records are applied, but the connection closes instead of an answer.
     Drop,
+    /// The first record of a batch, or the only one, is refused; the others are applied.
+    Partial,
 }
 
 /// So many requests fail in this way. Written `KIND:N`, like `500:3` or `drop:1`; `:N` may be left out.
@@ -202,16 +207,18 @@ impl FromStr for Failure {
     fn from_str(text: &str) -> Result<Self, String> {
         let (kind, times) = text.split_once(':').unwrap_or((text, "1"));
         let fault = match kind {
-            "500" | "429" | "401" | "413" | "422" => {
+            "500" | "503" | "429" | "401" | "413" | "422" => {
                 Fault::Status(kind.parse().map_err(|_| format!("{kind:?} is no status"))?)
             }
             "timeout" => Fault::Timeout,
             "html" => Fault::Html,
             "garbage" => Fault::Garbage,
             "drop" => Fault::Drop,
+            "partial" => Fault::Partial,
             _ => {
                 return Err(format!(
-                    "{kind:?} is no way to fail; known: 500, 429, 401, 413, 422, timeout, html, garbage, drop"
+                    "{kind:?} is no way to fail; known: 500, 503, 429, 401, 413, 422, timeout, html, garbage, drop, \
+                     partial"
                 ));
             }
         };
@@ -247,7 +254,7 @@ pub struct Snapshot {
 /// One record: its highest revision, and how it came to it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Record {
-    /// The record id.
+    /// The record id, or that of the punch or the session.
     pub record_id: String,
     /// The highest revision.
     pub revision: u64,
@@ -322,11 +329,11 @@ impl Line {
             .and_then(Value::as_str)
             .or(key_of_request)
             .map(str::to_owned);
-        let record_id = fields
-            .get("record_id")?
-            .as_str()
-            .filter(|id| !id.is_empty())?
-            .to_owned();
+        // A session also names its record.
+        let id = ["session_id", "punch_id", "record_id"]
+            .iter()
+            .find_map(|field| fields.get(*field));
+        let record_id = id?.as_str().filter(|id| !id.is_empty())?.to_owned();
         let revision = fields.get("revision").and_then(Value::as_u64).unwrap_or(0);
         let deleted = fields
             .get("deleted")
@@ -527,9 +534,10 @@ async fn receive(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: By
         held.failures.pop_front()
     };
     match fault {
-        None => apply(shared, headers, body).await,
+        None => apply(shared, headers, body, 0).await,
+        Some(Fault::Partial) => apply(shared, headers, body, 1).await,
         Some(Fault::Drop) => {
-            apply(shared, headers, body).await;
+            apply(shared, headers, body, 0).await;
             // A body that fails at once: hyper closes the connection before a byte of the answer is out.
             let lost = futures_util::stream::once(async {
                 Err::<Bytes, _>(io::Error::other("scripted loss"))
@@ -558,7 +566,8 @@ async fn receive(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: By
     }
 }
 
-async fn apply(shared: Arc<Shared>, headers: HeaderMap, body: Bytes) -> Response {
+/// Applies all records but the first `refuse` ones.
+async fn apply(shared: Arc<Shared>, headers: HeaderMap, body: Bytes, refuse: usize) -> Response {
     let Ok(body) = serde_json::from_slice::<Value>(&body) else {
         return refused(StatusCode::BAD_REQUEST, "The body is no JSON.");
     };
@@ -575,7 +584,7 @@ async fn apply(shared: Arc<Shared>, headers: HeaderMap, body: Bytes) -> Response
         .get("idempotency-key")
         .and_then(|key| key.to_str().ok())
         .filter(|_| !batch);
-    let Some(lines) = records
+    let Some(mut lines) = records
         .into_iter()
         .map(|record| Line::read(record, key))
         .collect::<Option<Vec<_>>>()
@@ -585,6 +594,11 @@ async fn apply(shared: Arc<Shared>, headers: HeaderMap, body: Bytes) -> Response
             "A record needs a record_id.",
         );
     };
+    if refuse > 0 && !batch {
+        return refused(StatusCode::UNPROCESSABLE_ENTITY, REFUSAL);
+    }
+    let taken = lines.split_off(refuse.min(lines.len()));
+    let refused_lines = std::mem::replace(&mut lines, taken);
     let ids: Vec<_> = lines
         .iter()
         .map(|line| (line.record_id.clone(), line.key.clone()))
@@ -607,14 +621,16 @@ async fn apply(shared: Arc<Shared>, headers: HeaderMap, body: Bytes) -> Response
             );
         }
     };
-    let results: Vec<Value> = ids
+    let mut results: Vec<Value> = refused_lines
         .into_iter()
-        .zip(new)
-        .map(|((record_id, key), new)| {
-            let status = if new { "accepted" } else { "duplicate" };
-            json!({"id": record_id, "idempotency_key": key, "status": status, "duplicate": !new})
+        .map(|line| {
+            json!({"id": line.record_id, "idempotency_key": line.key, "status": "rejected", "message": REFUSAL})
         })
         .collect();
+    results.extend(ids.into_iter().zip(new).map(|((record_id, key), new)| {
+        let status = if new { "accepted" } else { "duplicate" };
+        json!({"id": record_id, "idempotency_key": key, "status": status, "duplicate": !new})
+    }));
     match <[Value; 1]>::try_from(results) {
         Ok([result]) if !batch => {
             let status = if result["duplicate"] == true {
@@ -895,7 +911,7 @@ mod tests {
             "teapot:1"
                 .parse::<Failure>()
                 .unwrap_err()
-                .contains("garbage, drop")
+                .contains("drop, partial")
         );
         assert!(
             "500:many"

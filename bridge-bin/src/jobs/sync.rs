@@ -1,9 +1,10 @@
 //! Delivers what is due, to each target on its own. What an answer means is crm-client's; when to try again is the
 //! outbox's.
 
-use std::time::Duration;
+use std::num::NonZeroU32;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crm_client::{Crm, Outcome, Request};
+use crm_client::{Breaker, BreakerPolicy, Crm as _, Outcome, Permit, RateLimit, Request};
 use futures_util::future::join_all;
 use serde::Serialize;
 
@@ -348,7 +349,7 @@ async fn plan(app: &App, target: &Target, options: &Options) -> anyhow::Result<R
 async fn deliver(
     app: &App,
     target: &Target,
-    crm: &impl Crm,
+    crm: &crm_client::Target,
     options: &Options,
 ) -> anyhow::Result<Report> {
     let id = target.id.as_str();
@@ -360,8 +361,11 @@ async fn deliver(
         super::process::queue_again(app, target, &options.selection).await?;
     }
     let known = app.store.target(id).await?;
-    let paused = known.filter(|row| row.paused_until > Some(app.clock.now()));
-    match paused {
+    let now = app.clock.now();
+    match known
+        .as_ref()
+        .filter(|row| row.paused_until.is_some_and(|until| until > now))
+    {
         // The target named a time itself; asking sooner would only lengthen it.
         Some(row) if row.pauses == 0 && options.stop.is_none() => {
             let until = row.paused_until.unwrap_or_default();
@@ -378,11 +382,18 @@ async fn deliver(
         Some(row) if row.pauses == 0 || !options.although_paused => return Ok(report),
         _ => {}
     }
+    // A target that was in trouble is asked with one record first.
+    let mut is_probe = known.is_some_and(|row| row.pauses > 0);
+    let mut breaker = Breaker::new(BreakerPolicy::default());
+    let mut pace = Pace::of(app, target);
     let mut left = options.limit.unwrap_or(u64::MAX);
     let mut after = 0;
-    let mut pace = Pace::of(app, target);
     while left > 0 && !options.stop.as_ref().is_some_and(Stop::is_requested) {
-        let size = pace.portion.min(left);
+        let size = if is_probe {
+            1
+        } else {
+            pace.next(app).await.min(left)
+        };
         let now = app.clock.now();
         let rows = app
             .store
@@ -392,7 +403,6 @@ async fn deliver(
         after = last.id;
         left -= rows.len() as u64;
         report.total += rows.len() as u64;
-        pace.wait(app, rows.len() as u64).await;
         let remote_ids = app.store.remote_ids(id, &rows).await?;
         let mut entries = Vec::with_capacity(rows.len());
         let mut sendable = Vec::with_capacity(rows.len());
@@ -414,6 +424,7 @@ async fn deliver(
         }
         let answer = crm.push(&entries).await;
         failpoint::pass("sent");
+        breaker.note(&answer, system_time(app));
         let outcomes = match answer {
             Ok(outcomes) => outcomes,
             Err(error) => {
@@ -449,14 +460,29 @@ async fn deliver(
             _ => None,
         });
         let rest = rest.max();
+        let trouble = attempts.iter().find_map(|attempt| match &attempt.outcome {
+            Outcome::Retry { reason, .. } => Some(reason.clone()),
+            _ => None,
+        });
         for attempt in attempts {
             report.count(id, attempt);
         }
         if delivered {
+            is_probe = false;
             app.store.note_target(id, None, app.clock.now()).await?;
+            note_certificate(app, id, crm).await?;
         }
         if let Some(wait) = rest {
             app.store.rest_target(id, wait, app.clock.now()).await?;
+        }
+        let is_down = matches!(breaker.permits(system_time(app)), Permit::Wait { .. });
+        if rest.is_none() && (is_down || (is_probe && trouble.is_some())) {
+            // Nothing but trouble: it is left alone, ever longer, instead of being asked with every record in turn.
+            let reason = trouble.as_deref().unwrap_or("it does not answer");
+            app.store
+                .note_target(id, Some((reason, 60)), app.clock.now())
+                .await?;
+            break;
         }
         if stopped || rest.is_some() {
             // The target takes nothing at the moment; the rest keeps its place in the queue.
@@ -466,44 +492,60 @@ async fn deliver(
     Ok(report)
 }
 
+async fn note_certificate(app: &App, id: &str, crm: &crm_client::Target) -> anyhow::Result<()> {
+    let ends = crm
+        .certificate_ends()
+        .and_then(|ends| ends.duration_since(UNIX_EPOCH).ok())
+        .and_then(|since| i64::try_from(since.as_secs()).ok());
+    let known = app.store.target(id).await?;
+    if known.is_some_and(|row| row.certificate_ends != ends) {
+        app.store.note_certificate(id, ends).await?;
+    }
+    Ok(())
+}
+
+fn system_time(app: &App) -> SystemTime {
+    UNIX_EPOCH + Duration::from_millis(u64::try_from(app.clock.now_ms()).unwrap_or(0))
+}
+
 /// How fast a target is told.
 struct Pace {
     /// Rows taken, pushed and settled at once.
     portion: u64,
-    /// Rows that may go in a second; none: as many as it takes.
-    per_second: Option<u64>,
-    /// When the next may go.
-    next: std::time::Instant,
+    limit: Option<RateLimit>,
 }
 
 impl Pace {
     fn of(app: &App, target: &Target) -> Self {
         let batch = u64::from(target.batch_size);
-        let in_batches = target.takes_batches();
-        let portion = if in_batches {
+        let portion = if target.takes_batches() {
             // Settling costs a write to the disk, so several batches share one.
             (batch * u64::from(target.concurrency.max(10))).min(PORTION)
         } else {
             batch
         };
-        let requests = target.rate_per_second.map(u64::from);
-        let rows = requests.map(|rate| if in_batches { rate * batch } else { rate });
+        let limit = target.rate_per_second.and_then(NonZeroU32::new);
         Self {
-            portion: rows.map_or(portion, |rows| portion.min(rows)).max(1),
-            per_second: rows,
-            next: app.clock.monotonic(),
+            portion,
+            limit: limit.map(|rate| RateLimit::new(rate, Duration::from_secs(1), system_time(app))),
         }
     }
 
-    /// Waits until so many rows may go.
-    async fn wait(&mut self, app: &App, rows: u64) {
-        let Some(per_second) = self.per_second else {
-            return;
+    /// Waits until something may go; returns how many rows.
+    async fn next(&mut self, app: &App) -> u64 {
+        let Some(limit) = &mut self.limit else {
+            return self.portion;
         };
-        let now = app.clock.monotonic();
-        tokio::time::sleep(self.next.saturating_duration_since(now)).await;
-        let took = Duration::from_millis(rows * 1_000 / per_second.max(1));
-        self.next = self.next.max(now) + took;
+        let wanted = usize::try_from(self.portion).unwrap_or(usize::MAX);
+        loop {
+            let now = system_time(app);
+            let given = limit.take(wanted, now);
+            if given > 0 {
+                return given as u64;
+            }
+            let wait = limit.ready_at(now).duration_since(now).unwrap_or_default();
+            tokio::time::sleep(wait.max(Duration::from_millis(1))).await;
+        }
     }
 }
 

@@ -103,18 +103,15 @@ impl Store {
             .await?
             .into_iter()
             .collect();
+        // Asked for in the order of employees, SQLite would go through all records instead of those few.
         let settled: Vec<String> = daily_record::Entity::find()
             .select_only()
             .column(daily_record::Column::Employee)
-            .distinct()
             .filter(daily_record::Column::SettlesAt.lte(as_of))
-            .filter(daily_record::Column::Employee.gt(after))
-            .order_by_asc(daily_record::Column::Employee)
-            .limit(limit)
             .into_tuple()
             .all(self.reader())
             .await?;
-        next.extend(settled);
+        next.extend(settled.into_iter().filter(|id| id.as_str() > after));
         let mut work = Vec::new();
         for employee in next
             .into_iter()

@@ -162,6 +162,15 @@ impl Store {
         &self.read
     }
 
+    /// Tells every statement as it is executed: for finding what is slow, and for tests.
+    pub fn on_statement(&mut self, tell: impl Fn(&Statement) + Clone + Send + Sync + 'static) {
+        let also = tell.clone();
+        self.read
+            .set_metric_callback(move |info| tell(info.statement));
+        self.write
+            .set_metric_callback(move |info| also(info.statement));
+    }
+
     /// The connection that writes, for tests that make it fail.
     #[cfg(feature = "failpoints")]
     pub const fn writer(&self) -> &DatabaseConnection {

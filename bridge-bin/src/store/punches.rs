@@ -186,7 +186,9 @@ impl Store {
             .into_iter()
             .filter_map(|(user, date)| Some((identities.employee(&user)?, date)));
         people::touch(&tx, &identities, days).await?;
-        people::name_employees(&tx, &identities, device_id).await?;
+        if intake.users.is_some() || taken.new > 0 {
+            people::name_employees(&tx, &identities, device_id).await?;
+        }
         let mut new_cursor: cursor::ActiveModel = intake.cursor.into();
         new_cursor.device_id = Set(device_id);
         cursor::Entity::insert(new_cursor.reset_all())

@@ -6,6 +6,7 @@ mod bad_input;
 mod bugs;
 mod cli;
 mod crash;
+mod delivery;
 mod disk;
 mod end_to_end;
 mod fleet;

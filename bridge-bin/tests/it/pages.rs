@@ -734,7 +734,7 @@ async fn data_is_complete_until_the_terminal_read_longest_ago() {
         let at = at.parse::<jiff::Timestamp>().unwrap().as_second();
         let change = device::ActiveModel {
             id: Set(found.id),
-            last_sync: Set(Some(at)),
+            complete_until: Set(Some(at)),
             enabled: Set(enabled),
             ..Default::default()
         };
@@ -760,6 +760,7 @@ async fn data_is_complete_until_the_terminal_read_longest_ago() {
         .unwrap()
         .0;
     assert!(until.contains("2026-03-06 11:40"), "{until}");
+    assert!(until.contains("<bdi>back</bdi>"), "{until}");
 }
 
 #[tokio::test]
@@ -785,5 +786,32 @@ async fn a_malformed_parameter_is_named() {
     assert_eq!(
         pages.get(&browser, "/nothing").await.status(),
         StatusCode::NOT_FOUND
+    );
+}
+
+#[tokio::test]
+async fn metrics_are_told_to_those_who_may_log_in() {
+    let pages = Pages::new().await;
+    let stranger = browser();
+    let answer = pages.get(&stranger, "/metrics").await;
+    assert_ne!(answer.status(), StatusCode::OK);
+    pages
+        .bridge
+        .add_address("Gate \"2\"", "192.0.2.1:4370", "main", None)
+        .await;
+    let store = &pages.bridge.app.store;
+    store
+        .open_alarm("device_silent", "Gate \"2\"", "silent", 0)
+        .await
+        .unwrap();
+    let browser = pages.ada().await;
+    let text = pages.page(&browser, "/metrics").await;
+    assert!(
+        text.contains("zk_bridge_device_enabled{device=\"Gate \\\"2\\\"\"} 1"),
+        "{text}"
+    );
+    assert!(
+        text.contains("zk_bridge_alarm{kind=\"device_silent\""),
+        "{text}"
     );
 }

@@ -2,7 +2,11 @@
 //! themselves and keep no queue.
 
 pub(crate) mod device;
+pub(crate) mod frappe;
 pub(crate) mod json;
+pub(crate) mod odoo;
+#[cfg(feature = "template")]
+pub(crate) mod template;
 pub(crate) mod webhook;
 
 use serde_json::Value;

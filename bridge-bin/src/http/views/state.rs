@@ -5,7 +5,8 @@ use serde_json::Value;
 use super::words::{self, When, count};
 use crate::app::App;
 use crate::jobs::sync;
-use crate::store::entity::{cursor, device, run};
+use crate::status::Status;
+use crate::store::entity::{cursor, run};
 use crate::store::outbox::Stats;
 
 /// Runs shown, newest first.
@@ -23,8 +24,8 @@ pub(super) enum Complete {
     NoTerminal,
     /// A terminal was never read.
     Never(String),
-    /// Every enabled terminal was read since.
-    Until(When),
+    /// Everything before was read, assessed and delivered; and who holds back what came after.
+    Until(When, String),
 }
 
 pub(super) struct Terminal {
@@ -40,7 +41,14 @@ impl Terminals {
     pub(super) async fn load(app: &App, now: i64) -> anyhow::Result<Self> {
         let devices = app.store.devices().await?;
         let cursors = app.store.cursors().await?;
-        let complete_until = complete_until(app, &devices, now);
+        let complete = Status::load(app).await?.complete;
+        let complete_until = match (complete.until, complete.held_back_by) {
+            (Some(at), holder) => {
+                Complete::Until(When::new(at, &app.zone, now), holder.unwrap_or_default())
+            }
+            (None, Some(unread)) => Complete::Never(unread),
+            (None, None) => Complete::NoTerminal,
+        };
         let rows = devices
             .into_iter()
             .map(|row| Terminal {
@@ -58,17 +66,6 @@ impl Terminals {
             rows,
             complete_until,
         })
-    }
-}
-
-fn complete_until(app: &App, devices: &[device::Model], now: i64) -> Complete {
-    let enabled = || devices.iter().filter(|row| row.enabled);
-    if let Some(unread) = enabled().find(|row| row.last_sync.is_none()) {
-        return Complete::Never(unread.name.clone());
-    }
-    match enabled().filter_map(|row| row.last_sync).min() {
-        Some(at) => Complete::Until(When::new(at, &app.zone, now)),
-        None => Complete::NoTerminal,
     }
 }
 

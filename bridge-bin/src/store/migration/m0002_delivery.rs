@@ -116,6 +116,10 @@ const INDEXES: &[(&str, &str, &[&str], bool)] = &[
     ),
     // The next rows to be sent, in the order of the queue.
     ("outbox_next", "outbox", &["target", "state", "id"], false),
+    // Whom a user id of any terminal stands for.
+    ("identity_user", "identity", &["user_id"], false),
+    // Who has no name yet.
+    ("employee_name", "employee", &["name"], false),
     ("notice_name", "notice", &["name"], true),
     ("notice_mailed", "notice", &["mailed_at"], false),
 ];
