@@ -90,6 +90,19 @@ impl App {
         self.store.add_correction(new, self.clock.now()).await
     }
 
+    /// The devices whose comm key was sealed with another key than this data directory's, by name.
+    pub async fn sealed_elsewhere(&self) -> anyhow::Result<Vec<String>> {
+        let devices = self.store.devices().await?;
+        Ok(devices
+            .into_iter()
+            .filter(|device| {
+                let sealed = device.comm_key.as_deref();
+                sealed.is_some_and(|sealed| self.secrets.open(sealed).is_err())
+            })
+            .map(|device| device.name)
+            .collect())
+    }
+
     /// The date at the site as of which days are judged.
     pub fn today(&self) -> NaiveDate {
         zone::date_at(&self.zone, self.clock.as_of())

@@ -67,6 +67,7 @@ impl Init {
         let has_administrator = app.store.has_administrator().await?;
         let document = json!({
             "data_dir": app.data_dir,
+            "database": app.store.location().to_string(),
             "config": config_file,
             "config_written": written,
             "timezone": written.then_some(&zone.0),
@@ -86,6 +87,7 @@ impl Init {
             };
             output::fields([
                 ("Data", Some(app.data_dir.display().to_string())),
+                ("Database", Some(app.store.location().to_string())),
                 (
                     "Configuration",
                     Some(format!("{} ({config})", config_file.display())),

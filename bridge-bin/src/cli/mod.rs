@@ -2,6 +2,7 @@
 
 mod admin;
 mod args;
+mod backup;
 mod clean_up;
 mod context;
 mod crm;
@@ -20,6 +21,7 @@ mod runs;
 mod schedule;
 mod serve;
 mod status;
+mod store;
 mod sync;
 mod terminal;
 mod why;
@@ -79,6 +81,10 @@ enum Command {
     Decode(decode::Decode),
     #[command(subcommand)]
     Admin(admin::Admin),
+    Backup(backup::Backup),
+    Restore(backup::Restore),
+    #[command(subcommand)]
+    Store(store::Store),
 }
 
 /// How a command ended that did not fail as a whole.
@@ -196,6 +202,9 @@ impl Command {
             Self::Why(command) => command.run(context).await,
             Self::Decode(command) => command.run(&context.output),
             Self::Admin(command) => command.run(context).await,
+            Self::Backup(command) => command.run(context).await,
+            Self::Restore(command) => command.run(context).await,
+            Self::Store(command) => command.run(context).await,
         }
     }
 }

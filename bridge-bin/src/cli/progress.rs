@@ -51,6 +51,16 @@ pub(super) fn per_device(output: &Output) -> Option<(MultiProgress, Report)> {
     Some((all, report))
 }
 
+/// For rows of a database.
+pub(super) fn rows(output: &Output) -> ProgressBar {
+    if output.is_json() {
+        return ProgressBar::hidden();
+    }
+    // The default style serves if this one should not parse.
+    let style = ProgressStyle::with_template("{wide_bar} {human_pos} of {human_len} rows, {eta}");
+    ProgressBar::no_length().with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
 fn style() -> ProgressStyle {
     // The default style serves if this one should not parse.
     ProgressStyle::with_template(

@@ -6,6 +6,7 @@ use tokio::net::TcpListener;
 
 use super::Exit;
 use super::args;
+use super::backup;
 use super::context::Context;
 use super::output::note;
 use crate::Failure;
@@ -65,6 +66,9 @@ impl Serve {
             .into());
         }
         let app = context.app().await?;
+        tracing::info!(database = %app.store.location(), "the database is open");
+        // Of several nodes each must hold the same key.
+        backup::warn_of_lost_keys(&app).await?;
         let listener = match self.role {
             Role::Worker => None,
             Role::All | Role::Web => Some(listen(&app, self.listen).await?),

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use chacha20poly1305::aead::{Aead, KeyInit};
@@ -29,8 +29,7 @@ impl SecretKey {
         if let Ok(text) = std::env::var("ZK_BRIDGE_SECRET_KEY") {
             return Self::parse(&text, "ZK_BRIDGE_SECRET_KEY");
         }
-        let path = std::env::var_os("ZK_BRIDGE_SECRET_KEY_FILE")
-            .map_or_else(|| data_dir.join("secret.key"), std::path::PathBuf::from);
+        let path = key_file(data_dir);
         match fs::read_to_string(&path) {
             Ok(text) => Self::parse(&text, &path.display().to_string()),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Self::create(&path),
@@ -52,17 +51,8 @@ impl SecretKey {
 
     fn create(path: &Path) -> anyhow::Result<Self> {
         let text = hex(&random::<32>());
-        let mut options = fs::OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        match options.open(path) {
-            Ok(mut file) => {
-                file.write_all(text.as_bytes())
-                    .and_then(|()| file.sync_all())
-                    .map_err(|error| unusable(path, &error))?;
-                Self::parse(&text, "the new key")
-            }
+        match write_new(path, &text) {
+            Ok(()) => Self::parse(&text, "the new key"),
             // Another process was first; its key counts.
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
                 let text = fs::read_to_string(path).map_err(|error| unusable(path, &error))?;
@@ -106,6 +96,54 @@ fn unusable(path: &Path, error: &std::io::Error) -> anyhow::Error {
         "Check that the data directory exists and belongs to you, or choose another with --data-dir.",
     )
     .into()
+}
+
+/// The key in use, as text; for a backup that shall hold it.
+pub fn export(data_dir: &Path) -> anyhow::Result<String> {
+    // Makes it if there is none, and knows whether it is one.
+    SecretKey::load(data_dir)?;
+    if let Ok(text) = std::env::var("ZK_BRIDGE_SECRET_KEY") {
+        return Ok(text.trim().to_owned());
+    }
+    let path = key_file(data_dir);
+    let text = fs::read_to_string(&path).map_err(|error| unusable(&path, &error))?;
+    Ok(text.trim().to_owned())
+}
+
+/// Puts the key of a backup into its place. Another one that lies there is kept beside it.
+pub fn put_back(data_dir: &Path, key: &str) -> anyhow::Result<()> {
+    if std::env::var_os("ZK_BRIDGE_SECRET_KEY").is_some() {
+        // The environment wins anyway; what is in the file would only mislead.
+        return Ok(());
+    }
+    SecretKey::parse(key, "The backup")?;
+    let path = key_file(data_dir);
+    match fs::read_to_string(&path) {
+        Ok(text) if text.trim() == key => return Ok(()),
+        Ok(_) => {
+            let mut aside = path.clone().into_os_string();
+            aside.push(format!(".{}.replaced", hex(&random::<4>())));
+            fs::rename(&path, aside).map_err(|error| unusable(&path, &error))?;
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(unusable(&path, &error)),
+    }
+    write_new(&path, key).map_err(|error| unusable(&path, &error))
+}
+
+fn key_file(data_dir: &Path) -> PathBuf {
+    std::env::var_os("ZK_BRIDGE_SECRET_KEY_FILE")
+        .map_or_else(|| data_dir.join("secret.key"), PathBuf::from)
+}
+
+fn write_new(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
 }
 
 /// Random bytes from the operating system's generator.

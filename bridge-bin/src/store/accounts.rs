@@ -116,7 +116,7 @@ impl Store {
 
     /// Stores a web session.
     pub async fn save_session(&self, id: &str, data: String, expires_at: i64) -> Result<(), DbErr> {
-        let tx = self.begin().await?;
+        let tx = self.begin_beside().await?;
         let row = web_session::ActiveModel {
             id: Set(id.to_owned()),
             data: Set(data),

@@ -7,7 +7,7 @@ use sea_orm::{
 };
 
 use super::entity::{cursor, device, device_group};
-use super::{Store, due};
+use super::{Store, alone, due};
 use crate::failure::Failure;
 
 /// The group of devices that names none; in it an unmapped user id is the employee id.
@@ -127,7 +127,10 @@ impl Store {
 
     /// Changes what an administrator sets of a device, and has it read soon; what polls learn about it stays as it is.
     pub async fn update_device(&self, device: device::Model) -> Result<(), DbErr> {
-        let tx = self.begin().await?;
+        // In the order of an intake, which may be under way.
+        let tx = self.begin_beside().await?;
+        due::hold(&tx, device.id).await?;
+        alone(&tx).await?;
         let change = device::ActiveModel {
             id: Set(device.id),
             name: Set(device.name),

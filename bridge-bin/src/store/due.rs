@@ -15,7 +15,7 @@ use sea_orm::{
 
 use super::entity::{device, due_device, due_target, lease};
 use super::leases::{self, Claim, Lease};
-use super::{Store, bell};
+use super::{Store, bell, storable};
 
 /// The longest wait between two tries of a terminal that fails, in seconds: one that is back is read soon.
 const LONGEST_WAIT: i64 = 15 * 60;
@@ -132,7 +132,7 @@ impl Store {
         let row = device::ActiveModel {
             id: Set(device_id),
             last_attempt: Set(Some(now)),
-            last_error: Set(Some(failure.told.to_owned())),
+            last_error: Set(Some(storable(failure.told).into_owned())),
             ..Default::default()
         };
         row.update(&tx).await?;

@@ -6,7 +6,9 @@
 
 pub mod accounts;
 pub mod alarms;
+pub mod backup;
 pub mod bell;
+mod copy;
 pub mod dashboard;
 pub mod days;
 pub mod devices;
@@ -30,6 +32,7 @@ pub mod told;
 mod transaction;
 mod trouble;
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +43,7 @@ use sea_orm::{
     ConnectionTrait, DatabaseConnection, DbBackend, DbErr, EntityTrait, IsolationLevel,
     SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
+use sea_orm_migration::MigratorTrait;
 
 pub use location::{DatabaseUrl, Location};
 pub use told::Told;
@@ -53,6 +57,9 @@ pub const FILE: &str = "zk-bridge.db";
 
 /// How long anybody waits for a connection or for another writer.
 const BUSY: Duration = Duration::from_secs(20);
+
+/// How long anybody waits who only asks whether it answers.
+const SOON: Duration = Duration::from_secs(2);
 
 /// Begins the error of a write after `store move`; `failure::of` knows it.
 const MOVED: &str = "the data was moved to ";
@@ -203,9 +210,11 @@ impl Store {
         set_meta(&self.write, key, value).await
     }
 
-    /// Whether the database answers.
+    /// Whether the database answers, and soon, and is to be written.
     pub async fn ready(&self) -> bool {
-        self.meta("kind").await.is_ok() && refuse_moved(&self.read).await.is_ok()
+        let asked =
+            async { self.meta("kind").await.is_ok() && refuse_moved(&self.read).await.is_ok() };
+        tokio::time::timeout(SOON, asked).await.unwrap_or(false)
     }
 }
 
@@ -240,6 +249,15 @@ fn shared_now(db: &impl ConnectionTrait, now_ms: i64) -> SimpleExpr {
             Expr::cust("CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)")
         }
         _ => Expr::value(now_ms),
+    }
+}
+
+/// A text from outside as both databases can hold it: `PostgreSQL` refuses NUL.
+fn storable(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') {
+        text.replace('\0', "\u{fffd}").into()
+    } else {
+        text.into()
     }
 }
 
@@ -334,7 +352,10 @@ async fn refuse_foreign(
     let ours = ["seaql_migrations", "meta", "punch"]
         .iter()
         .all(|wanted| names.iter().any(|name| name == wanted));
-    if born || ours {
+    if ours {
+        return refuse_newer(db, name).await;
+    }
+    if born {
         return Ok(());
     }
     Err(foreign(format!(
@@ -342,4 +363,25 @@ async fn refuse_foreign(
         names.join(", ")
     ))
     .into())
+}
+
+/// Refuses a schema that this version does not know.
+async fn refuse_newer(db: &DatabaseConnection, name: &str) -> anyhow::Result<()> {
+    let applied = Statement::from_string(
+        db.get_database_backend(),
+        "SELECT version FROM seaql_migrations ORDER BY version",
+    );
+    let known = migration::Migrator::migrations();
+    for row in db.query_all_raw(applied).await? {
+        let version: String = row.try_get("", "version")?;
+        if !known.iter().any(|step| step.name() == version) {
+            return Err(Failure::new(
+                "newer_schema",
+                format!("{name} was written by a newer zk-bridge (it has {version})."),
+                "It was left untouched. Use that version or a later one.",
+            )
+            .into());
+        }
+    }
+    Ok(())
 }

@@ -1,5 +1,6 @@
 //! P5, P6: what waits to be sent; attempts, due times and dead letters.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -12,9 +13,9 @@ use sea_orm::{
 };
 use serde::Serialize;
 
-use super::Store;
 use super::entity::{entry, outbox};
 use super::queue::{self, Change};
+use super::{Store, storable};
 
 /// States of an outbox row.
 pub mod state {
@@ -201,8 +202,11 @@ impl Store {
         let delivered = attempts
             .iter()
             .filter(|attempt| attempt.outcome.is_delivered());
-        let ids: Vec<i64> = delivered.map(|attempt| attempt.row.id).collect();
-        for chunk in ids.chunks(1_000) {
+        // Number and key: if a backup was restored meanwhile, the number may be another entry's.
+        let (ids, keys): (Vec<i64>, Vec<&str>) = delivered
+            .map(|attempt| (attempt.row.id, attempt.row.key.as_str()))
+            .unzip();
+        for (ids, keys) in ids.chunks(1_000).zip(keys.chunks(1_000)) {
             outbox::Entity::update_many()
                 .col_expr(outbox::Column::State, Expr::value(state::SENT))
                 .col_expr(
@@ -212,7 +216,8 @@ impl Store {
                 .col_expr(outbox::Column::LastAttempt, Expr::value(now))
                 .col_expr(outbox::Column::LastError, Expr::value(None::<String>))
                 .col_expr(outbox::Column::SettledAt, Expr::value(now))
-                .filter(outbox::Column::Id.is_in(chunk.iter().copied()))
+                .filter(outbox::Column::Id.is_in(ids.iter().copied()))
+                .filter(outbox::Column::Key.is_in(keys.iter().copied()))
                 .exec(&tx)
                 .await?;
         }
@@ -390,12 +395,12 @@ async fn note_remote_ids(
     target: &str,
     attempts: &[Attempt],
 ) -> Result<(), DbErr> {
-    let given: Vec<(&str, &str)> = attempts
+    let given: Vec<(&str, Cow<'_, str>)> = attempts
         .iter()
         .filter_map(|attempt| match &attempt.outcome {
             Outcome::Accepted {
                 remote_id: Some(id),
-            } => Some((attempt.row.entry_id.as_str(), id.as_str())),
+            } => Some((attempt.row.entry_id.as_str(), storable(id))),
             _ => None,
         })
         .collect();
@@ -404,7 +409,10 @@ async fn note_remote_ids(
         let cases = chunk
             .iter()
             .fold(CaseStatement::new(), |cases, (entry, remote)| {
-                cases.case(Expr::col(entry::Column::EntryId).eq(*entry), *remote)
+                cases.case(
+                    Expr::col(entry::Column::EntryId).eq(*entry),
+                    remote.as_ref(),
+                )
             });
         entry::Entity::update_many()
             .col_expr(entry::Column::RemoteId, cases.into())
@@ -432,7 +440,7 @@ async fn note_failure(
     };
     match &attempt.outcome {
         Outcome::Rejected { reason } => {
-            change.last_error = Set(Some(reason.clone()));
+            change.last_error = Set(Some(storable(reason).into_owned()));
             change.state = Set(state::REJECTED.to_owned());
             change.settled_at = Set(Some(now));
         }
@@ -441,7 +449,7 @@ async fn note_failure(
             sent,
             reason,
         } => {
-            change.last_error = Set(Some(reason.clone()));
+            change.last_error = Set(Some(storable(reason).into_owned()));
             if !sent {
                 // It has had no attempt, and goes with the target's next.
                 change.attempts = Set(row.attempts);
@@ -458,6 +466,7 @@ async fn note_failure(
     outbox::Entity::update_many()
         .set(change)
         .filter(outbox::Column::Id.eq(row.id))
+        .filter(outbox::Column::Key.eq(&row.key))
         .filter(outbox::Column::State.ne(state::SUPERSEDED))
         .exec(tx)
         .await?;

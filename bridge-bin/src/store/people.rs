@@ -16,7 +16,7 @@ use super::entity::{
     correction, daily_record, device, device_group, device_user, dirty_day, employee, identity,
     roster_assignment,
 };
-use super::{Store, Told};
+use super::{Store, Told, alone};
 
 /// Whom the users of one device stand for.
 #[derive(Debug)]
@@ -160,6 +160,8 @@ pub async fn mark_dirty(
     employee: &str,
     dates: impl IntoIterator<Item = NaiveDate>,
 ) -> Result<(), DbErr> {
+    // Each once: `PostgreSQL` refuses to touch a row twice in one statement.
+    let dates: BTreeSet<NaiveDate> = dates.into_iter().collect();
     let rows: Vec<dirty_day::ActiveModel> = dates
         .into_iter()
         .map(|date| dirty_day::ActiveModel {
@@ -214,6 +216,7 @@ pub(super) async fn name_employees(
         .filter(device_user::Column::Name.ne(""))
         .all(db)
         .await?;
+    alone(db).await?;
     for user in users {
         let Some(id) = identities
             .employee(&user.user_id)

@@ -14,7 +14,7 @@ use sea_orm::{
 use sea_orm_migration::MigratorTrait;
 
 use super::migration::Migrator;
-use super::{BUSY, DatabaseUrl, refuse_foreign};
+use super::{BUSY, DatabaseUrl, SOON, refuse_foreign};
 use crate::failure::Failure;
 
 /// Connections of one node for reading, and for writing beside others; a server takes a hundred unless told otherwise.
@@ -25,7 +25,7 @@ const WRITERS: u32 = 2;
 
 /// A node that stops in the middle of a transaction, and so in possession of its locks, is cut off. Shorter than
 /// [`BUSY`], so that whoever waits for the locks is served rather than refused.
-const SESSION: &str = "SET lock_timeout = '20s'; SET statement_timeout = '60s'; \
+const SESSION: &str = "SET lock_timeout = '20s'; SET statement_timeout = '300s'; \
                        SET idle_in_transaction_session_timeout = '10s'; SET client_min_messages = warning";
 
 /// A first sign of life; afterwards the pool waits for a server that is starting again.
@@ -59,7 +59,7 @@ pub(super) async fn open(
 /// The database if it answers soon and is ours, for reading only.
 pub(super) async fn open_existing(url: &DatabaseUrl) -> Option<DatabaseConnection> {
     let options = options(url).ok()?;
-    check_server(&options, Duration::from_secs(2)).await.ok()?;
+    check_server(&options, SOON).await.ok()?;
     let read = pool(
         &options,
         1,
@@ -183,11 +183,19 @@ pub(super) async fn enter(tx: &impl ConnectionTrait) -> Result<(), DbErr> {
 
 /// Keeps everybody else from writing until the transaction ends.
 pub(super) async fn close_to_all(tx: &impl ConnectionTrait) -> Result<(), DbErr> {
-    // Whoever copies a whole database may be silent for long.
+    without_haste(tx).await?;
     tx.execute_unprepared(&format!(
-        "SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL lock_timeout = '60s'; \
-         SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock({CLASS}, 1)"
+        "SET LOCAL lock_timeout = '60s'; SELECT pg_advisory_xact_lock({CLASS}, 1)"
     ))
+    .await?;
+    Ok(())
+}
+
+/// Whoever copies a whole database may be silent for long.
+pub(super) async fn without_haste(tx: &impl ConnectionTrait) -> Result<(), DbErr> {
+    tx.execute_unprepared(
+        "SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL statement_timeout = 0",
+    )
     .await?;
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! P1: punches, stored before anything is derived from them, together with the cursor.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::RangeInclusive;
 
 use chrono::{Days, NaiveDate};
@@ -15,7 +15,7 @@ use sea_orm::{
 use super::entity::{cursor, device, device_user, punch};
 use super::leases::{self, Lease};
 use super::people::{self, Identities};
-use super::{Store, Told, due, retention, schedule};
+use super::{Store, Told, alone, due, retention, schedule, storable};
 
 /// A punch as a source told it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,6 +80,20 @@ pub struct Facts {
     pub complete_until: Option<i64>,
 }
 
+impl Facts {
+    fn storable(self) -> Self {
+        let clean = |text: Option<String>| text.map(|text| storable(&text).into_owned());
+        Self {
+            serial_number: clean(self.serial_number),
+            mac: clean(self.mac),
+            firmware: clean(self.firmware),
+            platform: clean(self.platform),
+            model: clean(self.model),
+            ..self
+        }
+    }
+}
+
 /// What an intake added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Taken {
@@ -117,7 +131,8 @@ impl Store {
         now: i64,
         now_ms: i64,
     ) -> Result<Taken, IntakeError> {
-        let tx = self.begin().await?;
+        // The rows are guarded by their key and by the lease; only what comes behind them needs to be alone.
+        let tx = self.begin_beside().await?;
         due::hold(&tx, intake.device.id).await?;
         if !leases::holds(&tx, intake.lease, now_ms).await? {
             return Err(IntakeError::LeaseLost);
@@ -141,11 +156,13 @@ impl Store {
             repeated: within + (all - rows.len()) as u64,
         };
         let mut touched: BTreeSet<(String, NaiveDate)> = BTreeSet::new();
-        // 13 values a row; SQLite takes 32,766 in a statement.
+        let mut known = Vec::new();
+        // 13 values a row; SQLite takes 32,766 in a statement, PostgreSQL 65,535.
         for chunk in rows.chunks(2_000) {
             let added = insert(&tx, &intake, chunk, now).await?;
             if added.len() < chunk.len() {
-                note_repeats(&tx, &intake, chunk, &added).await?;
+                let added: HashSet<&Key> = added.iter().collect();
+                known.extend(chunk.iter().filter(|row| !added.contains(&row.key())));
             }
             taken.new += added.len() as u64;
             taken.repeated += (chunk.len() - added.len()) as u64;
@@ -155,6 +172,11 @@ impl Store {
                 (is_open && intake.plausible.contains(&date)).then_some((user, date))
             }));
         }
+        if !rows.is_empty() || intake.users.is_some() {
+            // A mapping that is being changed counts either wholly before these punches or wholly after them.
+            alone(&tx).await?;
+        }
+        note_repeats(&tx, &intake, &known).await?;
         if let Some(users) = intake.users {
             replace_users(&tx, device_id, users).await?;
         }
@@ -188,7 +210,7 @@ impl Store {
             )
             .exec_without_returning(&tx)
             .await?;
-        let facts = intake.facts;
+        let facts = intake.facts.storable();
         device::ActiveModel {
             id: Set(device_id),
             serial_number: Set(facts
@@ -204,7 +226,7 @@ impl Store {
                 intake.device.last_sync
             }),
             last_attempt: Set(Some(now)),
-            last_error: Set(intake.error),
+            last_error: Set(intake.error.map(|error| storable(&error).into_owned())),
             complete_until: Set(facts.complete_until.or(intake.device.complete_until)),
             log_capacity: Set(facts.log_capacity.or(intake.device.log_capacity)),
             clock_drift_s: Set(facts.clock_drift_s.or(intake.device.clock_drift_s)),
@@ -261,6 +283,14 @@ fn fold(punches: &[NewPunch]) -> (Vec<Row<'_>>, u64) {
 }
 
 impl Row<'_> {
+    fn key(&self) -> Key {
+        (
+            storable(&self.punch.user_id).into_owned(),
+            self.punch.told.to_i64(),
+            i32::from(self.punch.punch_state),
+        )
+    }
+
     /// How often the key came again at positions nobody has counted yet.
     fn repeats(&self, counted: i64) -> i32 {
         let news = self.again.iter().filter(|index| **index >= counted);
@@ -299,7 +329,7 @@ async fn insert(
         let punch = row.punch;
         values.extend([
             intake.device.id.into(),
-            punch.user_id.clone().into(),
+            storable(&punch.user_id).into_owned().into(),
             punch.told.to_i64().into(),
             i32::from(punch.punch_state).into(),
             i32::from(punch.verify_mode).into(),
@@ -335,25 +365,17 @@ async fn insert(
 async fn note_repeats(
     db: &impl ConnectionTrait,
     intake: &Intake<'_>,
-    rows: &[Row<'_>],
-    added: &[Key],
+    rows: &[&Row<'_>],
 ) -> Result<(), DbErr> {
-    let added: BTreeSet<(&str, i64, i32)> = added
-        .iter()
-        .map(|(user, told, state)| (user.as_str(), *told, *state))
-        .collect();
     for row in rows {
-        let (told, state) = (row.punch.told.to_i64(), i32::from(row.punch.punch_state));
-        if added.contains(&(row.punch.user_id.as_str(), told, state)) {
-            continue;
-        }
+        let (user, told, state) = row.key();
         if row.punch.log_index < intake.counted && row.repeats(intake.counted) == 0 {
             // An earlier reading of this very log has seen to it.
             continue;
         }
         let Some(stored) = punch::Entity::find()
             .filter(punch::Column::DeviceId.eq(intake.device.id))
-            .filter(punch::Column::UserId.eq(&row.punch.user_id))
+            .filter(punch::Column::UserId.eq(user))
             .filter(punch::Column::Told.eq(told))
             .filter(punch::Column::PunchState.eq(state))
             .one(db)
@@ -406,8 +428,13 @@ async fn replace_users(
     let mut seen = BTreeSet::new();
     let unique: Vec<device_user::ActiveModel> = users
         .iter()
+        .map(|user| device_user::Model {
+            user_id: storable(&user.user_id).into_owned(),
+            name: storable(&user.name).into_owned(),
+            ..user.clone()
+        })
         .filter(|user| seen.insert(user.user_id.clone()))
-        .map(|user| device_user::ActiveModel::from(user.clone()).reset_all())
+        .map(|user| device_user::ActiveModel::from(user).reset_all())
         .collect();
     for chunk in unique.chunks(1_000) {
         device_user::Entity::insert_many(chunk.to_vec())

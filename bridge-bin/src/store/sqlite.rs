@@ -65,6 +65,39 @@ pub(super) async fn open_existing(data_dir: &Path) -> Option<DatabaseConnection>
     Some(read)
 }
 
+/// A new database in the empty file at `path`, up to date, that leaves no second file beside it.
+pub(super) async fn create(path: &Path) -> Result<DatabaseConnection, DbErr> {
+    let db = one_file(path).await?;
+    Migrator::up(&db, None).await?;
+    Ok(db)
+}
+
+/// The copy of a database at `path`, brought up to date.
+pub(super) async fn open_copy(path: &Path) -> anyhow::Result<DatabaseConnection> {
+    let db = one_file(path).await?;
+    refuse_foreign(&db, TABLES, "The file", "Name another file.").await?;
+    Migrator::up(&db, None).await?;
+    Ok(db)
+}
+
+async fn one_file(path: &Path) -> Result<DatabaseConnection, DbErr> {
+    let mut options = ConnectOptions::new("sqlite::memory:");
+    let path = path.to_owned();
+    options
+        .max_connections(1)
+        .sqlx_logging(false)
+        .map_sqlx_sqlite_opts(move |sqlite| {
+            sqlite
+                .in_memory(false)
+                .shared_cache(false)
+                .filename(&path)
+                .foreign_keys(false)
+                .journal_mode(SqliteJournalMode::Delete)
+                .synchronous(SqliteSynchronous::Full)
+        });
+    Database::connect(options).await
+}
+
 async fn look_at(db: &DatabaseConnection, path: &Path) -> anyhow::Result<()> {
     refuse_foreign(
         db,

@@ -9,9 +9,9 @@ use sea_orm::{
     QueryFilter, QuerySelect,
 };
 
-use super::Store;
 use super::entity::{entry, target};
 use super::outbox::{back_off, seconds};
+use super::{Store, storable};
 
 impl Store {
     /// The remembered state of a target.
@@ -51,7 +51,7 @@ impl Store {
         let change = match paused {
             Some((reason, base)) => target::ActiveModel {
                 id: Set(id.to_owned()),
-                paused_reason: Set(Some(reason.to_owned())),
+                paused_reason: Set(Some(storable(reason).into_owned())),
                 paused_until: Set(Some(now + back_off(base, found.pauses))),
                 pauses: Set(found.pauses + 1),
                 ..Default::default()

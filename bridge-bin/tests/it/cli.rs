@@ -1,6 +1,7 @@
 //! The command line, on the real binary: what it prints, where, and how it ends.
 
 mod captures;
+mod databases;
 mod manners;
 mod mocks;
 mod place;

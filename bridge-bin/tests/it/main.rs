@@ -10,6 +10,7 @@ mod delivery;
 mod disk;
 mod end_to_end;
 mod fleet;
+mod moving;
 mod nodes;
 mod pages;
 mod pipeline;

@@ -1,4 +1,4 @@
-//! A real PostgreSQL for tests: the machine's own binaries, a server of our own, a database per test.
+//! A real `PostgreSQL` for tests: the machine's own binaries, a server of our own, a database per test.
 //!
 //! The shared server is started by the first test process that asks and used by all that overlap with it. Each holds
 //! a lock on a file; a watchman outside of them stops the server when nobody does any more, however they ended.
@@ -22,7 +22,7 @@ pub(crate) struct Server {
     _in_use: File,
 }
 
-/// The address of an empty database on the shared server, or `None` where PostgreSQL is not installed, which is said
+/// The address of an empty database on the shared server, or `None` where `PostgreSQL` is not installed, which is said
 /// loudly, and fails in CI.
 pub(crate) async fn database() -> Option<String> {
     static SHARED: OnceLock<Option<Server>> = OnceLock::new();
@@ -100,7 +100,7 @@ impl Server {
             .port();
         let settings = format!(
             "listen_addresses = '127.0.0.1'\nport = {port}\nunix_socket_directories = ''\nfsync = off\n\
-             synchronous_commit = off\nfull_page_writes = off\nmax_connections = 300\n"
+             full_page_writes = off\nmax_connections = 300\n"
         );
         OpenOptions::new()
             .append(true)
@@ -131,7 +131,9 @@ impl Server {
             rm -rf "$2"
             [ -n "$3" ] || rm -rf "$(dirname "$4")"
         "#;
-        Command::new("setsid")
+        // It outlives this process, in a session of its own.
+        let started = Command::new("setsid")
+            .arg("--fork")
             .args(["sh", "-c", &format!("exec 9<>\"$4\"; {WATCH}"), "watch"])
             .arg(words(&as_postgres(&self.binaries.join("pg_ctl"))))
             .arg(&self.dir)
@@ -140,8 +142,9 @@ impl Server {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            .spawn()
+            .status()
             .expect("somebody who stops the server in the end");
+        assert!(started.success());
     }
 
     fn control(&self, arguments: &[&str]) {
@@ -187,7 +190,7 @@ impl Server {
     }
 }
 
-/// Where the machine's own PostgreSQL is.
+/// Where the machine's own `PostgreSQL` is.
 fn binaries() -> Option<PathBuf> {
     let on_path = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
         .find(|dir| dir.join("initdb").is_file());
@@ -224,7 +227,7 @@ fn is_root() -> bool {
         .any(|line| line.starts_with("Uid:") && line.split_whitespace().nth(1) == Some("0"))
 }
 
-/// PostgreSQL refuses to run as root; Debian's package makes a user for it.
+/// `PostgreSQL` refuses to run as root; Debian's package makes a user for it.
 fn as_postgres(program: &Path) -> Command {
     if !is_root() {
         return Command::new(program);

@@ -1,13 +1,22 @@
 //! What every database behind the store must do.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
 use chrono::NaiveDate;
 use sea_orm::ConnectionTrait;
 
 use bridge_bin::Failure;
-use bridge_bin::store::entity::cursor;
+use bridge_bin::clock::Clock;
+use bridge_bin::store::days::{self, Assessed};
+use bridge_bin::store::due::PollFailure;
+use bridge_bin::store::entity::{self, cursor};
 use bridge_bin::store::leases::{self, Claim, Lease};
+use bridge_bin::store::outbox::{Attempt, Selection, state};
 use bridge_bin::store::punches::{Facts, Intake, IntakeError, NewPunch, Taken};
-use bridge_bin::store::{FILE, Kind, Store, Told};
+use bridge_bin::store::queue::{self, Draft, Scope};
+use bridge_bin::store::{FILE, Kind, Location, Store, Told};
+use crm_client::Outcome;
 
 use crate::support::{Bridge, NAIROBI};
 
@@ -92,14 +101,14 @@ async fn with_gate(url: &str) -> Bridge {
 macro_rules! promises {
     ($($promise:ident),+ $(,)?) => {
         mod sqlite {
-            $(#[tokio::test]
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $promise() {
                 super::$promise(super::with_gate("").await).await;
             })+
         }
 
         mod postgres {
-            $(#[tokio::test]
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $promise() {
                 if let Some(url) = crate::postgres::database().await {
                     super::$promise(super::with_gate(&url).await).await;
@@ -115,6 +124,18 @@ promises! {
     the_same_punch_read_again_is_neither_new_nor_a_repeat,
     a_repeat_in_the_log_is_counted_and_a_differing_one_noted,
     more_rows_than_one_statement_takes_are_stored,
+    a_lease_claimed_by_many_at_once_is_granted_to_one,
+    a_due_row_claimed_by_many_at_once_is_moved_on_by_one,
+    a_login_link_works_once_however_many_try,
+    an_account_has_one_name_and_a_session_its_time,
+    two_terminals_read_at_once_make_their_people_as_old_as_the_oldest_punch,
+    a_mapping_changed_while_punches_come_misses_none_of_them,
+    a_day_touched_again_while_it_is_assessed_stays_due,
+    a_delivery_is_tried_again_refused_superseded_and_accepted,
+    an_entry_changed_by_many_at_once_has_a_revision_for_each,
+    what_was_restored_meanwhile_is_not_settled,
+    names_order_by_their_bytes,
+    a_nul_in_a_text_is_no_trouble,
 }
 
 /// Lets so many milliseconds pass for all leases.
@@ -281,6 +302,508 @@ async fn more_rows_than_one_statement_takes_are_stored(bridge: Bridge) {
         }
     );
     assert_eq!(bridge.punches("gate").await.len(), 5_001);
+}
+
+/// Several nodes on the database of a bridge, each with a store of its own.
+async fn nodes(bridge: &Bridge) -> Vec<Store> {
+    let mut nodes = Vec::new();
+    for _ in 0..4 {
+        let location = bridge.app.store.location().clone();
+        nodes.push(Store::open(location, Kind::Bridge).await.unwrap());
+    }
+    nodes
+}
+
+/// What each of several nodes answers, all asked at once.
+async fn at_once<T, F>(nodes: &[Store], ask: impl Fn(Store, usize) -> F) -> Vec<T>
+where
+    T: Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+{
+    let asked: Vec<_> = nodes
+        .iter()
+        .cloned()
+        .enumerate()
+        .map(|(number, store)| tokio::spawn(ask(store, number)))
+        .collect();
+    let mut answers = Vec::new();
+    for answer in asked {
+        answers.push(answer.await.unwrap());
+    }
+    answers
+}
+
+async fn a_lease_claimed_by_many_at_once_is_granted_to_one(bridge: Bridge) {
+    let nodes = nodes(&bridge).await;
+    for round in 0..5 {
+        let answers = at_once(&nodes, |store, _| async move {
+            let now = Clock::default().now_ms();
+            let name = format!("terminal:{round}");
+            store.claim(&name, "node", 60_000, now).await.unwrap()
+        })
+        .await;
+        let granted = answers
+            .iter()
+            .filter(|answer| matches!(answer, Claim::Granted(_)));
+        assert_eq!(granted.count(), 1, "{answers:?}");
+    }
+}
+
+async fn a_due_row_claimed_by_many_at_once_is_moved_on_by_one(bridge: Bridge) {
+    let nodes = nodes(&bridge).await;
+    let store = &bridge.app.store;
+    store
+        .install_schedule("sync", "*/15 * * * *", "UTC", 0)
+        .await
+        .unwrap();
+    for due in 0..5 {
+        let moved = at_once(&nodes, |store, _| async move {
+            let moved = store.call_for_deliveries(&["crm"], due, due + 1, due).await;
+            moved.unwrap()
+        })
+        .await;
+        assert_eq!(moved.iter().filter(|moved| **moved).count(), 1);
+    }
+}
+
+async fn a_login_link_works_once_however_many_try(bridge: Bridge) {
+    let nodes = nodes(&bridge).await;
+    let store = &bridge.app.store;
+    let anna = store
+        .add_account("anna", "admin", "hash".to_owned(), 0)
+        .await
+        .unwrap();
+    for round in 0..5 {
+        let link = format!("link {round}");
+        store.add_login_link(&link, anna.id, 100).await.unwrap();
+        let used = at_once(&nodes, |store, _| {
+            let link = link.clone();
+            async move { store.use_login_link(&link, 99).await.unwrap() }
+        })
+        .await;
+        assert_eq!(used.iter().flatten().count(), 1);
+    }
+    store.add_login_link("late", anna.id, 100).await.unwrap();
+    assert_eq!(store.use_login_link("late", 100).await.unwrap(), None);
+}
+
+async fn an_account_has_one_name_and_a_session_its_time(bridge: Bridge) {
+    let nodes = nodes(&bridge).await;
+    let added = at_once(&nodes, |store, _| async move {
+        let added = store.add_account("anna", "viewer", String::new(), 0).await;
+        added.map_err(|error| Failure::of(&error).kind)
+    })
+    .await;
+    let mut refused = added.iter().filter_map(|added| added.as_ref().err());
+    assert_eq!(refused.clone().count(), 3);
+    assert!(refused.all(|kind| *kind == "account_exists"));
+
+    let store = &bridge.app.store;
+    for data in ["one", "two"] {
+        store
+            .save_session("id", data.to_owned(), 100)
+            .await
+            .unwrap();
+    }
+    store.save_session("old", String::new(), 50).await.unwrap();
+    assert_eq!(
+        store.session("id", 99).await.unwrap().as_deref(),
+        Some("two")
+    );
+    assert_eq!(store.session("id", 100).await.unwrap(), None);
+    store.delete_session("other", 60).await.unwrap();
+    assert_eq!(store.session("old", 0).await.unwrap(), None, "cleared away");
+    store.delete_session("id", 60).await.unwrap();
+    assert_eq!(store.session("id", 0).await.unwrap(), None);
+}
+
+/// Stores punches of one device under a lease of its own.
+async fn bring(store: &Store, device: &str, punches: &[NewPunch]) {
+    let device = store.device(device).await.unwrap();
+    let name = leases::terminal(device.id);
+    let now = Clock::default().now_ms();
+    let Claim::Granted(lease) = store.claim(&name, "node", 60_000, now).await.unwrap() else {
+        panic!("{name} is taken");
+    };
+    let intake = Intake {
+        device: &device,
+        facts: Facts::default(),
+        lease: &lease,
+        source: "pull",
+        punches,
+        generation: 1,
+        counted: 0,
+        users: None,
+        cursor: cursor(1, 10),
+        plausible: NaiveDate::MIN..=NaiveDate::MAX,
+        done: true,
+        error: None,
+    };
+    store.take_in(intake, 100, now).await.unwrap();
+    store.release(&lease).await.unwrap();
+}
+
+async fn dirty(store: &Store, employee: &str) -> BTreeMap<NaiveDate, i64> {
+    let work = store.work_list(0, "", 1_000).await.unwrap();
+    work.into_iter()
+        .find(|work| work.employee == employee)
+        .map(|work| work.days)
+        .unwrap_or_default()
+}
+
+async fn two_terminals_read_at_once_make_their_people_as_old_as_the_oldest_punch(bridge: Bridge) {
+    let nodes = nodes(&bridge).await;
+    for number in 0..4 {
+        let name = format!("door {number}");
+        bridge
+            .add_address(&name, "127.0.0.1:4370", "main", None)
+            .await;
+    }
+    at_once(&nodes, |store, number| async move {
+        let day = format!("2026-03-{:02}T08:00:00", 5 - number);
+        let people: Vec<NewPunch> = (0..50)
+            .map(|user| new_punch(&user.to_string(), &day, user))
+            .collect();
+        bring(&store, &format!("door {number}"), &people).await;
+    })
+    .await;
+    let store = &bridge.app.store;
+    let employees = store.employees().await.unwrap();
+    assert_eq!(employees.len(), 50);
+    for employee in employees {
+        assert_eq!(employee.active_from.as_deref(), Some("2026-03-02"));
+    }
+    let work = store.work_list(0, "", 1_000).await.unwrap();
+    assert_eq!(work.len(), 50);
+    assert!(work.iter().all(|work| work.days.len() == 4), "{work:?}");
+}
+
+async fn a_mapping_changed_while_punches_come_misses_none_of_them(bridge: Bridge) {
+    let nodes = nodes(&bridge).await;
+    at_once(&nodes[..2], |store, number| async move {
+        for day in 1..=20 {
+            if number == 0 {
+                let at = format!("2026-03-{day:02}T08:00:00");
+                bring(&store, "gate", &[new_punch("7", &at, day)]).await;
+            } else {
+                let device = store.device("gate").await.unwrap();
+                let all = NaiveDate::MIN..=NaiveDate::MAX;
+                let to = format!("E-{}", day % 2);
+                store
+                    .map_user(&device, "7", &to, None, &all, day)
+                    .await
+                    .unwrap();
+            }
+        }
+    })
+    .await;
+    // The last one who got them has every day of theirs to be assessed.
+    let days = dirty(&bridge.app.store, "E-0").await;
+    assert_eq!(days.len(), 20, "{days:?}");
+}
+
+async fn a_day_touched_again_while_it_is_assessed_stays_due(bridge: Bridge) {
+    let store = &bridge.app.store;
+    bring(store, "gate", &[new_punch("7", "2026-03-03T08:00:00", 0)]).await;
+    let day: NaiveDate = "2026-03-03".parse().unwrap();
+    let seen = dirty(store, "7").await;
+    bring(store, "gate", &[new_punch("7", "2026-03-03T17:00:00", 1)]).await;
+
+    let now = Clock::default().now_ms();
+    let lease = claim(store, "job:process", now).await;
+    let assessed = |done| Assessed {
+        employee: "7".to_owned(),
+        dates: BTreeSet::from([day]),
+        records: Vec::new(),
+        done,
+    };
+    let tx = store.begin().await.unwrap();
+    let saved = days::save(&tx, &assessed(seen), &lease, now).await.unwrap();
+    assert!(saved.is_some());
+    tx.commit().await.unwrap();
+    let again = dirty(store, "7").await;
+    assert!(again.contains_key(&day), "it was touched again");
+
+    let tx = store.begin().await.unwrap();
+    days::save(&tx, &assessed(again), &lease, now)
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    assert!(dirty(store, "7").await.is_empty());
+
+    store.release(&lease).await.unwrap();
+    let tx = store.begin().await.unwrap();
+    let late = days::save(&tx, &assessed(BTreeMap::new()), &lease, now).await;
+    assert!(late.unwrap().is_none(), "not without the lease");
+}
+
+fn draft(entry_id: &str, content: &str) -> Draft {
+    Draft {
+        entry_id: entry_id.to_owned(),
+        employee: "7".to_owned(),
+        date: "2026-03-03".to_owned(),
+        content: serde_json::json!({ "status": content }),
+        may_begin: true,
+    }
+}
+
+/// Queues an entry as it is now; its new revision, if it needs one.
+async fn queue(store: &Store, draft: &Draft, floor: i64) -> Option<i64> {
+    let scope = Scope {
+        target: "crm",
+        employee: "7",
+        dates: None,
+    };
+    let tx = store.begin().await.unwrap();
+    let changes = queue::changes(&tx, scope, vec![draft.clone()])
+        .await
+        .unwrap();
+    let queued = queue::push(&tx, "crm", changes, floor, 100).await.unwrap();
+    let latest = sea_orm::Statement::from_string(
+        tx.get_database_backend(),
+        "SELECT MAX(revision) AS latest FROM outbox",
+    );
+    let row = tx.query_one_raw(latest).await.unwrap().unwrap();
+    let latest = row.try_get("", "latest").unwrap();
+    tx.commit().await.unwrap();
+    (queued == 1).then_some(latest)
+}
+
+async fn due(store: &Store, now: i64) -> Vec<entity::outbox::Model> {
+    store
+        .due("crm", &Selection::default(), now, 0, 100)
+        .await
+        .unwrap()
+}
+
+async fn settle(store: &Store, row: &entity::outbox::Model, outcome: Outcome) {
+    let attempt = Attempt {
+        row: row.clone(),
+        outcome,
+    };
+    store.settle("crm", &[attempt], 30, 1_000).await.unwrap();
+}
+
+async fn states(store: &Store) -> Vec<(i64, String)> {
+    let mut rows = Vec::new();
+    for state in [
+        state::PENDING,
+        state::SENT,
+        state::REJECTED,
+        state::SUPERSEDED,
+    ] {
+        let tx = store.begin().await.unwrap();
+        let sql = format!("SELECT revision FROM outbox WHERE state = '{state}'");
+        let statement = sea_orm::Statement::from_string(tx.get_database_backend(), sql);
+        for row in tx.query_all_raw(statement).await.unwrap() {
+            rows.push((row.try_get("", "revision").unwrap(), state.to_owned()));
+        }
+    }
+    rows.sort();
+    rows
+}
+
+async fn a_delivery_is_tried_again_refused_superseded_and_accepted(bridge: Bridge) {
+    let store = &bridge.app.store;
+    assert_eq!(queue(store, &draft("a", "absent"), 0).await, Some(1));
+    assert_eq!(
+        queue(store, &draft("a", "absent"), 0).await,
+        None,
+        "no news"
+    );
+    let first = due(store, 100).await.remove(0);
+    let retry = Outcome::Retry {
+        after: None,
+        sent: true,
+        reason: "busy".to_owned(),
+    };
+    settle(store, &first, retry).await;
+    assert!(due(store, 1_000).await.is_empty(), "not before its time");
+    let waiting = due(store, 2_000).await.remove(0);
+    assert_eq!(
+        (waiting.attempts, waiting.last_error.as_deref()),
+        (1, Some("busy"))
+    );
+    let refused = Outcome::Rejected {
+        reason: "who?\0".to_owned(),
+    };
+    settle(store, &waiting, refused.clone()).await;
+    assert_eq!(states(store).await, [(1, state::REJECTED.to_owned())]);
+
+    assert_eq!(queue(store, &draft("a", "present"), 50).await, Some(50));
+    // The answer to the older one comes late, and changes nothing.
+    settle(store, &waiting, refused).await;
+    assert_eq!(
+        states(store).await,
+        [
+            (1, state::SUPERSEDED.to_owned()),
+            (50, state::PENDING.to_owned())
+        ]
+    );
+    let second = due(store, 100).await.remove(0);
+    let accepted = Outcome::Accepted {
+        remote_id: Some("HR-1".to_owned()),
+    };
+    settle(store, &second, accepted).await;
+    let ids = store.remote_ids("crm", &[second]).await.unwrap();
+    assert_eq!(ids.get("a").map(String::as_str), Some("HR-1"));
+    let stats = store.stats("crm", 3).await.unwrap();
+    assert_eq!((stats.total, stats.synced, stats.unsynced), (1, 1, 0));
+}
+
+async fn an_entry_changed_by_many_at_once_has_a_revision_for_each(bridge: Bridge) {
+    let nodes = nodes(&bridge).await;
+    let revisions = at_once(&nodes, |store, number| async move {
+        let mut revisions = Vec::new();
+        for round in 0..5 {
+            let content = format!("{number} {round}");
+            revisions.extend(queue(&store, &draft("a", &content), 0).await);
+        }
+        revisions
+    })
+    .await;
+    let mut revisions: Vec<i64> = revisions.concat();
+    revisions.sort_unstable();
+    assert_eq!(revisions, (1..=20).collect::<Vec<_>>());
+    let open = states(&bridge.app.store).await;
+    let open = open.iter().filter(|(_, state)| state == state::PENDING);
+    assert_eq!(open.count(), 1, "the others are superseded");
+}
+
+async fn what_was_restored_meanwhile_is_not_settled(bridge: Bridge) {
+    let store = &bridge.app.store;
+    queue(store, &draft("a", "present"), 0).await;
+    let mut row = due(store, 100).await.remove(0);
+    "of another life".clone_into(&mut row.key);
+    settle(store, &row, Outcome::AlreadyKnown).await;
+    assert_eq!(states(store).await, [(1, state::PENDING.to_owned())]);
+}
+
+async fn names_order_by_their_bytes(bridge: Bridge) {
+    let store = &bridge.app.store;
+    let people = ["b", "Z", "ä", "a", "10", "9", "B"];
+    let punches: Vec<NewPunch> = people
+        .iter()
+        .zip(0..)
+        .map(|(user, index)| new_punch(user, "2026-03-03T08:00:00", index))
+        .collect();
+    bring(store, "gate", &punches).await;
+    let mut expected = people.to_vec();
+    expected.sort_unstable();
+    let (mut listed, mut after) = (Vec::new(), String::new());
+    // Continued where the last page ended, nobody is passed over.
+    loop {
+        let page = store.work_list(0, &after, 2).await.unwrap();
+        let Some(last) = page.last() else { break };
+        after.clone_from(&last.employee);
+        listed.extend(page.into_iter().map(|work| work.employee));
+    }
+    assert_eq!(listed, expected);
+}
+
+async fn a_nul_in_a_text_is_no_trouble(bridge: Bridge) {
+    let store = &bridge.app.store;
+    let punches = [
+        new_punch("7\0", "2026-03-03T08:00:00", 0),
+        new_punch("7", "2026-03-03T08:00:00", 1),
+    ];
+    bring(store, "gate", &punches).await;
+    bring(store, "gate", &punches).await;
+    let device = store.device("gate").await.unwrap();
+    let stored = store.punches_of(device.id).await.unwrap();
+    let users: BTreeSet<&str> = stored.iter().map(|row| row.user_id.as_str()).collect();
+    assert_eq!(users, BTreeSet::from(["7", "7\u{fffd}"]));
+    let now = Clock::default().now_ms();
+    let lease = claim(store, "terminal:1", now).await;
+    let failure = PollFailure {
+        told: "it said \0",
+        retry_seconds: 1,
+    };
+    store
+        .note_failure(device.id, &lease, failure, now)
+        .await
+        .unwrap();
+    let device = store.device("gate").await.unwrap();
+    assert_eq!(device.last_error.as_deref(), Some("it said \u{fffd}"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_that_start_at_once_on_an_empty_server_all_come_up() {
+    let Some(url) = crate::postgres::database().await else {
+        return;
+    };
+    let location = Location::of(Path::new("/"), &url.parse().unwrap());
+    let starting: Vec<_> = (0..6)
+        .map(|_| tokio::spawn(Store::open(location.clone(), Kind::Bridge)))
+        .collect();
+    for node in starting {
+        assert!(node.await.unwrap().unwrap().ready().await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_starts_again_interrupts_what_was_under_way_and_nothing_else() {
+    let Some(server) = crate::postgres::private() else {
+        return;
+    };
+    let bridge = with_gate(&server.database().await).await;
+    let store = &bridge.app.store;
+    bring(store, "gate", &[new_punch("7", "2026-03-03T08:00:00", 0)]).await;
+    let interrupted = store.begin().await.unwrap();
+    server.kill();
+    let error = interrupted
+        .execute_unprepared("UPDATE meta SET value = value")
+        .await;
+    let failure = Failure::of(&error.unwrap_err().into());
+    assert_eq!(failure.kind, "database", "{failure:?}");
+    drop(interrupted);
+    // Whoever comes while it is away waits for it.
+    let (reader, writer) = (store.clone(), store.clone());
+    let waiting = tokio::spawn(async move { reader.devices().await });
+    let also = tokio::spawn(async move { writer.begin_run("poll", "node", 0).await });
+    server.run();
+    assert_eq!(waiting.await.unwrap().unwrap().len(), 1);
+    also.await.unwrap().unwrap();
+    bring(store, "gate", &[new_punch("7", "2026-03-03T17:00:00", 1)]).await;
+    assert_eq!(bridge.punches("gate").await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_be_used_is_named_without_the_password() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let url = format!("postgres://zk:geheim@127.0.0.1:{port}/attendance");
+    let location = Location::of(Path::new("/"), &url.parse().unwrap());
+    let error = Store::open(location, Kind::Bridge).await.unwrap_err();
+    let failure = Failure::of(&error);
+    assert_eq!(failure.kind, "database");
+    assert!(
+        failure
+            .message
+            .contains(&format!("zk@127.0.0.1:{port}/attendance"))
+    );
+    assert!(!format!("{error:?} {failure:?}").contains("geheim"));
+}
+
+#[tokio::test]
+async fn a_foreign_database_on_a_server_is_refused_and_left_untouched() {
+    let Some(url) = crate::postgres::database().await else {
+        return;
+    };
+    let other = sea_orm::Database::connect(&url).await.unwrap();
+    other
+        .execute_unprepared("CREATE TABLE payroll (id INTEGER)")
+        .await
+        .unwrap();
+    let location = Location::of(Path::new("/"), &url.parse().unwrap());
+    let failure = Failure::of(&Store::open(location, Kind::Bridge).await.unwrap_err());
+    assert_eq!(failure.kind, "foreign_database");
+    assert!(failure.message.contains("payroll"), "{}", failure.message);
+    let tables = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'";
+    let statement = sea_orm::Statement::from_string(sea_orm::DbBackend::Postgres, tables);
+    let names = other.query_all_raw(statement).await.unwrap();
+    assert_eq!(names.len(), 1, "no table of ours was added");
 }
 
 #[tokio::test]

@@ -56,6 +56,12 @@ impl Bridge {
         self.app = open(self.dir.path(), &self.toml, now).await;
     }
 
+    /// The bridge of another directory.
+    pub(crate) async fn go_to(&mut self, dir: &Path, toml: &str, now: &str) {
+        toml.clone_into(&mut self.toml);
+        self.app = open(dir, toml, now).await;
+    }
+
     /// The same bridge with more configuration.
     pub(crate) async fn with(&mut self, toml: &str, now: &str) {
         self.toml.push_str(toml);
