@@ -89,8 +89,17 @@ async fn pipeline(punches: usize) -> anyhow::Result<()> {
             ..Default::default()
         };
         let (report, took) = timed(sync::run(&app, &options)).await?;
-        let how = if target == "crm" { "one by one" } else { "in batches" };
-        tell(&format!("delivery {how}"), report.successful, "records", took);
+        let how = if target == "crm" {
+            "one by one"
+        } else {
+            "in batches"
+        };
+        tell(
+            &format!("delivery {how}"),
+            report.successful,
+            "records",
+            took,
+        );
     }
     println!("memory of all together: {}", memory());
     Ok(())
@@ -169,9 +178,7 @@ async fn add(app: &App, name: &str, address: String) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn timed<T>(
-    work: impl Future<Output = anyhow::Result<T>>,
-) -> anyhow::Result<(T, Duration)> {
+async fn timed<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<(T, Duration)> {
     let began = Instant::now();
     let result = work.await?;
     Ok((result, began.elapsed()))
@@ -189,7 +196,12 @@ fn memory() -> String {
         .ok()
         .and_then(|text| {
             let line = text.lines().find(|line| line.starts_with("VmHWM"))?;
-            Some(line.split_whitespace().skip(1).collect::<Vec<_>>().join(" "))
+            Some(
+                line.split_whitespace()
+                    .skip(1)
+                    .collect::<Vec<_>>()
+                    .join(" "),
+            )
         })
         .unwrap_or_else(|| "unknown".to_owned())
 }

@@ -564,7 +564,10 @@ async fn old_revisions_and_history_go_and_the_latest_revision_stays() {
     bridge.sync().await;
     let run = bridge.app.store.begin_run("sync", "here", 1).await.unwrap();
     let store = &bridge.app.store;
-    store.end_run(run, "ok", "{}".to_owned(), 2).await.unwrap();
+    store
+        .end_run(run, "ok", "{}".to_owned(), None, 2)
+        .await
+        .unwrap();
     let rows = |app: &bridge_bin::app::App| {
         let store = app.store.clone();
         async move { outbox::Entity::find().count(store.reader()).await.unwrap() }
