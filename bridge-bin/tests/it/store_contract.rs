@@ -514,18 +514,19 @@ async fn a_day_touched_again_while_it_is_assessed_stays_due(bridge: Bridge) {
     let assessed = |done| Assessed {
         employee: "7".to_owned(),
         dates: BTreeSet::from([day]),
-        records: Vec::new(),
         done,
     };
     let tx = store.begin().await.unwrap();
-    let saved = days::save(&tx, &assessed(seen), &lease, now).await.unwrap();
+    let saved = days::save(&tx, &assessed(seen), &[], &lease, now)
+        .await
+        .unwrap();
     assert!(saved.is_some());
     tx.commit().await.unwrap();
     let again = dirty(store, "7").await;
     assert!(again.contains_key(&day), "it was touched again");
 
     let tx = store.begin().await.unwrap();
-    days::save(&tx, &assessed(again), &lease, now)
+    days::save(&tx, &assessed(again), &[], &lease, now)
         .await
         .unwrap();
     tx.commit().await.unwrap();
@@ -533,7 +534,7 @@ async fn a_day_touched_again_while_it_is_assessed_stays_due(bridge: Bridge) {
 
     store.release(&lease).await.unwrap();
     let tx = store.begin().await.unwrap();
-    let late = days::save(&tx, &assessed(BTreeMap::new()), &lease, now).await;
+    let late = days::save(&tx, &assessed(BTreeMap::new()), &[], &lease, now).await;
     assert!(late.unwrap().is_none(), "not without the lease");
 }
 
