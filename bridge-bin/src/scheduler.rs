@@ -284,16 +284,17 @@ async fn turn(
                     .call_for_deliveries(&targets, row.next_due, following, now)
                     .await?;
             }
-            (_, Some(job)) if !running.has(Task::Job(job)) => match ends(process::LEASE) {
-                Some(ends) => sooner(ends),
-                None => {
+            (_, Some(job)) if !running.has(Task::Job(job)) => {
+                if let Some(ends) = ends(process::LEASE) {
+                    sooner(ends);
+                } else {
                     let app = app.clone();
                     running.start(
                         Task::Job(job),
                         async move { run_job(&app, job, &row).await },
                     );
                 }
-            },
+            }
             _ => {}
         }
     }
@@ -414,12 +415,11 @@ async fn tell_target(app: &App, due: &due_target::Model, stop: Stop) -> Ended {
         let paused = paused
             .and_then(|row| row.paused_until)
             .filter(|until| *until > now);
-        let next = match paused {
-            Some(until) => Some(until),
-            None => {
-                let retry = app.store.next_retry(&due.target).await?;
-                retry.map(|at| at.max(now + 5))
-            }
+        let next = if paused.is_some() {
+            paused
+        } else {
+            let retry = app.store.next_retry(&due.target).await?;
+            retry.map(|at| at.max(now + 5))
         };
         app.store.target_done(due, next).await?;
         result.map(drop)

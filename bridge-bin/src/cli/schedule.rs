@@ -44,7 +44,7 @@ Example:
   zk-bridge schedule set poll '*/5 * * * *'       every five minutes
   zk-bridge schedule set process '0 1 * * *'      every night at one, by the clock of the site")]
 pub(super) struct Set {
-    /// poll, process, sync or clean_up
+    /// `poll`, `process`, `sync` or `clean_up`
     name: String,
     /// A cron text of five fields, or six with the seconds first
     #[arg(value_parser = args::cron)]
@@ -57,7 +57,7 @@ pub(super) struct Set {
 Example:
   zk-bridge schedule enable sync")]
 pub(super) struct Enable {
-    /// poll, process, sync or clean_up
+    /// `poll`, `process`, `sync` or `clean_up`
     name: String,
 }
 
@@ -67,7 +67,7 @@ pub(super) struct Enable {
 Example:
   zk-bridge schedule disable sync")]
 pub(super) struct Disable {
-    /// poll, process, sync or clean_up
+    /// `poll`, `process`, `sync` or `clean_up`
     name: String,
 }
 

@@ -256,8 +256,7 @@ async fn put(
 fn back_off(first: i64, failures: i32) -> i64 {
     first
         .saturating_mul(1_i64 << (failures - 1).clamp(0, 20))
-        .min(LONGEST_WAIT)
-        .max(1)
+        .clamp(1, LONGEST_WAIT)
 }
 
 #[cfg(test)]

@@ -80,6 +80,8 @@ impl Kind {
 pub struct Store {
     read: DatabaseConnection,
     write: DatabaseConnection,
+    /// For what never waits for the writer's lock, so that a lease is renewed however many wait for that.
+    beside: DatabaseConnection,
     location: Arc<Location>,
 }
 
@@ -97,13 +99,17 @@ impl Store {
 
     /// Opens a database up to date, whatever it holds.
     async fn open_any(location: Location) -> anyhow::Result<Self> {
-        let (write, read) = match &location {
-            Location::Sqlite(data_dir) => sqlite::open(data_dir).await?,
+        let (write, beside, read) = match &location {
+            Location::Sqlite(data_dir) => {
+                let (write, read) = sqlite::open(data_dir).await?;
+                (write.clone(), write, read)
+            }
             Location::Postgres(url) => postgres::open(url).await?,
         };
         Ok(Self {
             read,
             write,
+            beside,
             location: Arc::new(location),
         })
     }
@@ -117,6 +123,7 @@ impl Store {
         };
         Some(Self {
             write: read.clone(),
+            beside: read.clone(),
             read,
             location: Arc::new(location),
         })
@@ -172,7 +179,7 @@ impl Store {
 
     /// Begins a transaction that holds the right to write from its first moment, alone among all nodes.
     pub async fn begin(&self) -> Result<Transaction, DbErr> {
-        let tx = self.begin_beside().await?;
+        let tx = begin_on(&self.write).await?;
         alone(&tx).await?;
         Ok(tx)
     }
@@ -180,24 +187,7 @@ impl Store {
     /// Begins a transaction that writes beside others, where the database can: for what guards itself by row locks
     /// and unique keys.
     pub async fn begin_beside(&self) -> Result<Transaction, DbErr> {
-        let tx = self.begin_raw().await?;
-        if tx.get_database_backend() == DbBackend::Postgres {
-            postgres::enter(&tx).await?;
-        }
-        refuse_moved(&tx).await?;
-        Ok(tx)
-    }
-
-    async fn begin_raw(&self) -> Result<Transaction, DbErr> {
-        let postgres = self.write.get_database_backend() == DbBackend::Postgres;
-        self.write
-            .begin_with_options(TransactionOptions {
-                isolation_level: postgres.then_some(IsolationLevel::ReadCommitted),
-                sqlite_transaction_mode: (!postgres).then_some(SqliteTransactionMode::Immediate),
-                ..TransactionOptions::default()
-            })
-            .await
-            .map(Transaction::new)
+        begin_on(&self.beside).await
     }
 
     /// A remembered value.
@@ -217,6 +207,21 @@ impl Store {
     pub async fn ready(&self) -> bool {
         self.meta("kind").await.is_ok() && refuse_moved(&self.read).await.is_ok()
     }
+}
+
+async fn begin_on(db: &DatabaseConnection) -> Result<Transaction, DbErr> {
+    let postgres = db.get_database_backend() == DbBackend::Postgres;
+    let options = TransactionOptions {
+        isolation_level: postgres.then_some(IsolationLevel::ReadCommitted),
+        sqlite_transaction_mode: (!postgres).then_some(SqliteTransactionMode::Immediate),
+        ..TransactionOptions::default()
+    };
+    let tx = Transaction::new(db.begin_with_options(options).await?);
+    if postgres {
+        postgres::enter(&tx).await?;
+    }
+    refuse_moved(&tx).await?;
+    Ok(tx)
 }
 
 /// From here to its end the transaction writes alone among all nodes. On `SQLite` it does so anyway.

@@ -17,8 +17,11 @@ use super::migration::Migrator;
 use super::{BUSY, DatabaseUrl, refuse_foreign};
 use crate::failure::Failure;
 
-/// Connections of one node for each of reading and writing; a server takes a hundred unless told otherwise.
+/// Connections of one node for reading, and for writing beside others; a server takes a hundred unless told otherwise.
 const CONNECTIONS: u32 = 4;
+
+/// Connections for writing alone: one at work, and one that waits for the writer's lock.
+const WRITERS: u32 = 2;
 
 /// A node that stops in the middle of a transaction, and so in possession of its locks, is cut off. Shorter than
 /// [`BUSY`], so that whoever waits for the locks is served rather than refused.
@@ -34,22 +37,23 @@ const CLASS: i32 = 0x7a6b;
 const TABLES: &str = "SELECT table_name AS name FROM information_schema.tables \
                       WHERE table_schema = current_schema() AND table_type = 'BASE TABLE'";
 
-/// Opens the database for writing and for reading, up to date.
+/// Opens the database for writing alone, for writing beside others and for reading, up to date.
 pub(super) async fn open(
     url: &DatabaseUrl,
-) -> anyhow::Result<(DatabaseConnection, DatabaseConnection)> {
+) -> anyhow::Result<(DatabaseConnection, DatabaseConnection, DatabaseConnection)> {
     let options = options(url)?;
     check_server(&options, HELLO)
         .await
         .map_err(|why| unusable(url, &why))?;
     prepare(url, &options).await?;
-    let write = pool(&options, CONNECTIONS, SESSION.to_owned());
+    let write = pool(&options, WRITERS, SESSION.to_owned());
+    let beside = pool(&options, CONNECTIONS, SESSION.to_owned());
     let read = pool(
         &options,
         CONNECTIONS,
         format!("{SESSION}; SET default_transaction_read_only = on"),
     );
-    Ok((write, read))
+    Ok((write, beside, read))
 }
 
 /// The database if it answers soon and is ours, for reading only.

@@ -214,7 +214,7 @@ async fn what_a_reading_brought_is_assessed_without_waiting_for_its_hour(bridge:
     let (shutdown, stop) = bridge_bin::lifecycle::Shutdown::new();
     scheduler::install(&bridge.app).await.unwrap();
     let running = tokio::spawn(scheduler::run(bridge.app.clone(), stop));
-    let until = std::time::Instant::now() + Duration::from_secs(60);
+    let until = std::time::Instant::now() + Duration::from_mins(1);
     while bridge.records("7", "2026-03-05").await.is_empty() {
         assert!(std::time::Instant::now() < until, "not assessed");
         tokio::time::sleep(Duration::from_millis(50)).await;
