@@ -269,7 +269,7 @@ fn a_capture_that_is_cut_off_is_decoded_as_far_as_it_goes() {
         let lines = decode(&place, &file, 3);
         assert_eq!(lines.len(), 4, "{lines:?}");
         assert_eq!(lines[3]["error"]["kind"], "truncated_capture");
-        std::fs::write(&file, &whole[..90]).unwrap();
+        std::fs::write(&file, &whole[..80]).unwrap();
         assert_eq!(
             place
                 .run(&format!("decode {} --json", file.display()))
