@@ -15,7 +15,9 @@ use super::copy::{self, Table};
 pub use super::copy::{Copied, OnProgress};
 use super::entity::{entry, lease, login_link, meta, outbox, web_session};
 use super::queue::{self, Change};
-use super::{Location, Store, Transaction, due, postgres, refuse_moved, set_meta, sqlite};
+use super::{
+    Location, Store, Transaction, begin_raw, due, postgres, refuse_moved, set_meta, sqlite,
+};
 use crate::failure::Failure;
 use crate::secret;
 
@@ -218,7 +220,7 @@ impl Store {
 
     /// Begins a transaction that keeps everybody else from writing, whatever they were about to write.
     async fn begin_closed(&self) -> Result<Transaction, DbErr> {
-        let tx = self.begin_raw().await?;
+        let tx = begin_raw(&self.write).await?;
         if tx.get_database_backend() == DbBackend::Postgres {
             postgres::close_to_all(&tx).await?;
         }

@@ -18,7 +18,6 @@ use super::entity::{
 use super::leases::{self, Lease};
 use super::people::{self, Identities};
 use super::{Store, Told, schedule};
-use crate::failure::Failure;
 
 /// Days of one employee that want assessing.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -219,18 +219,22 @@ impl Store {
 }
 
 async fn begin_on(db: &DatabaseConnection) -> Result<Transaction, DbErr> {
+    let tx = begin_raw(db).await?;
+    if tx.get_database_backend() == DbBackend::Postgres {
+        postgres::enter(&tx).await?;
+    }
+    refuse_moved(&tx).await?;
+    Ok(tx)
+}
+
+async fn begin_raw(db: &DatabaseConnection) -> Result<Transaction, DbErr> {
     let postgres = db.get_database_backend() == DbBackend::Postgres;
     let options = TransactionOptions {
         isolation_level: postgres.then_some(IsolationLevel::ReadCommitted),
         sqlite_transaction_mode: (!postgres).then_some(SqliteTransactionMode::Immediate),
         ..TransactionOptions::default()
     };
-    let tx = Transaction::new(db.begin_with_options(options).await?);
-    if postgres {
-        postgres::enter(&tx).await?;
-    }
-    refuse_moved(&tx).await?;
-    Ok(tx)
+    db.begin_with_options(options).await.map(Transaction::new)
 }
 
 /// From here to its end the transaction writes alone among all nodes. On `SQLite` it does so anyway.
