@@ -11,7 +11,7 @@ use super::output::note;
 use crate::Failure;
 use crate::app::App;
 use crate::http;
-use crate::lifecycle::{Shutdown, be_present};
+use crate::lifecycle::{self, Shutdown, be_present};
 use crate::notify;
 use crate::scheduler;
 
@@ -112,6 +112,7 @@ impl Serve {
             }
         };
         let (result, (), ()) = tokio::join!(pages, jobs, present);
+        lifecycle::leave(&app).await;
         result?;
         Ok(Exit::Done)
     }
