@@ -83,10 +83,10 @@ pub async fn be_present(app: App, role: &str, url: Option<String>, mut stop: Sto
             () = stop.requested() => {}
         }
     }
-    leave(&app).await;
 }
 
-/// Hands back whatever this process still holds, so that others need not wait for it.
+/// Hands back whatever this process still holds, so that others need not wait for it. Only once all of it has ended:
+/// others begin with it at once.
 pub async fn leave(app: &App) {
     let left = tokio::time::timeout(GRACE / 2, app.store.leave(&app.node)).await;
     if !matches!(left, Ok(Ok(()))) {

@@ -12,7 +12,7 @@ use super::output::note;
 use crate::Failure;
 use crate::app::App;
 use crate::http;
-use crate::lifecycle::{Shutdown, be_present};
+use crate::lifecycle::{self, Shutdown, be_present};
 use crate::notify;
 use crate::scheduler;
 
@@ -116,6 +116,7 @@ impl Serve {
             }
         };
         let (result, (), ()) = tokio::join!(pages, jobs, present);
+        lifecycle::leave(&app).await;
         result?;
         Ok(Exit::Done)
     }

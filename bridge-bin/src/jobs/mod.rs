@@ -119,9 +119,14 @@ where
     // Beside the work, never instead of it: the work may hold the very connection that renewing waits for.
     let keep = async {
         loop {
-            tokio::time::sleep(term / 3).await;
+            let left = |now| until.borrow().saturating_duration_since(now);
+            // Renewing may have failed: the deadline is kept all the same.
+            tokio::time::sleep((term / 3).min(left(app.clock.monotonic()))).await;
             let asked = app.clock.monotonic();
-            let left = until.borrow().saturating_duration_since(asked);
+            let left = left(asked);
+            if left.is_zero() {
+                return lost(&lease.name);
+            }
             let renewed = app.store.renew(&lease, term_ms(app), app.clock.now_ms());
             match tokio::time::timeout(left, renewed).await {
                 Ok(Ok(true)) => {
