@@ -13,6 +13,9 @@ use zk_proto::{
     wire::{Packet, Transport, encode_packet},
 };
 
+/// What a read gave, or the kind of its error and how much of it had come.
+type Read<T> = Result<T, (&'static str, Option<usize>)>;
+
 /// What `device dump` reads, each part as it came.
 #[derive(Debug, PartialEq)]
 struct Dump {
@@ -21,8 +24,8 @@ struct Dump {
     name: Option<String>,
     platform: Option<String>,
     counters: Option<Counters>,
-    users: Result<Vec<User>, (&'static str, Option<usize>)>,
-    log: Result<(Layout, Vec<Attendance>), (&'static str, Option<usize>)>,
+    users: Read<Vec<User>>,
+    log: Read<(Layout, Vec<Attendance>)>,
 }
 
 fn failure(error: &Error) -> (&'static str, Option<usize>) {
@@ -165,9 +168,9 @@ fn assert_nobody(recording: &Recording, users: &[User], options: &[&str]) {
             find(&user.card.to_le_bytes(), "the card");
         }
     }
-    options
-        .iter()
-        .for_each(|text| find(text.as_bytes(), "the option"));
+    for text in options {
+        find(text.as_bytes(), "the option");
+    }
 }
 
 #[tokio::test]
@@ -245,7 +248,7 @@ async fn every_width_of_users_and_records_keeps_its_width_and_loses_its_people()
 #[tokio::test]
 async fn what_went_wrong_goes_wrong_again() {
     let held = || MockDevice::builder().generate(5, 30, 2500);
-    let faults = [
+    let faults = vec![
         (
             "truncated",
             held().fault(Fault::truncate_log(413)),
@@ -625,11 +628,11 @@ async fn committed_recordings_read_as_they_did() {
     assert_eq!(told.log, Err(("truncated", Some(4 + 60 * 16 - 21))));
 }
 
-/// A conversation by hand: requests with the payloads of their answers.
-fn talk(
-    transport: Transport,
-    exchanges: &[(Code, Vec<u8>, Vec<(Code, u16, Vec<u8>)>)],
-) -> Recording {
+/// A request with its payload, and its answers: code, session field, payload.
+type Exchange = (Code, Vec<u8>, Vec<(Code, u16, Vec<u8>)>);
+
+/// A conversation by hand.
+fn talk(transport: Transport, exchanges: &[Exchange]) -> Recording {
     let mut pieces: Vec<(Side, u64, BytesMut)> = Vec::new();
     for (number, (code, payload, answers)) in (0..).zip(exchanges) {
         let mut out = BytesMut::new();
@@ -763,10 +766,7 @@ fn a_rejoined_stream_is_the_stream() {
             connection.messages[1].bytes,
             recording.connections[0].messages[1].bytes
         );
-        let cut: Vec<usize> = (1..)
-            .map(|n| n * size)
-            .take_while(|at| *at < answer.len())
-            .collect();
+        let cut: Vec<usize> = (size..answer.len()).step_by(size).collect();
         assert_eq!(connection.messages[1].cut, cut);
     }
     // What is no packet is kept as it came, and so is a packet that was never whole.

@@ -34,7 +34,7 @@ pub(super) enum Found<'a> {
 /// All connections of a capture.
 #[derive(Debug, Default)]
 pub(super) struct Streams {
-    streams: HashMap<Flow, Stream>,
+    of: HashMap<Flow, Stream>,
     waiting: usize,
     clock: u64,
 }
@@ -49,13 +49,13 @@ impl Streams {
         take: &mut impl FnMut(Flow, Option<DateTime<Utc>>, Found<'_>),
     ) {
         self.clock += 1;
-        if !self.streams.contains_key(&flow) {
+        if !self.of.contains_key(&flow) {
             if segment.payload.is_empty() && !segment.is_syn {
                 return;
             }
             self.make_room(take);
         }
-        let stream = self.streams.entry(flow).or_insert_with(Stream::new);
+        let stream = self.of.entry(flow).or_insert_with(Stream::new);
         self.waiting -= stream.waiting_bytes;
         stream.used = self.clock;
         stream.time = time.or(stream.time);
@@ -74,15 +74,15 @@ impl Streams {
     }
 
     fn make_room(&mut self, take: &mut impl FnMut(Flow, Option<DateTime<Utc>>, Found<'_>)) {
-        while self.streams.len() >= MOST_STREAMS && self.end_one(take) {}
+        while self.of.len() >= MOST_STREAMS && self.end_one(take) {}
     }
 
     fn end_one(&mut self, take: &mut impl FnMut(Flow, Option<DateTime<Utc>>, Found<'_>)) -> bool {
-        let oldest = self.streams.iter().min_by_key(|(_, stream)| stream.used);
+        let oldest = self.of.iter().min_by_key(|(_, stream)| stream.used);
         let Some(flow) = oldest.map(|(flow, _)| *flow) else {
             return false;
         };
-        if let Some(mut stream) = self.streams.remove(&flow) {
+        if let Some(mut stream) = self.of.remove(&flow) {
             self.waiting -= stream.waiting_bytes;
             stream.end(&mut |time, found| take(flow, time, found));
         }
@@ -365,7 +365,7 @@ mod tests {
                 streams.add(flow, &segment, None, &mut take);
             }
             assert!(
-                streams.streams.len() <= MOST_STREAMS && streams.waiting <= MOST_WAITING_IN_ALL
+                streams.of.len() <= MOST_STREAMS && streams.waiting <= MOST_WAITING_IN_ALL
             );
         }
         let flow = (([10, 0, 0, 1], 1).into(), ([10, 0, 0, 2], 4370).into());
@@ -376,7 +376,7 @@ mod tests {
                 payload: b"x",
             };
             streams.add(flow, &segment, None, &mut take);
-            assert!(streams.streams[&flow].waiting.len() <= MOST_SEGMENTS);
+            assert!(streams.of[&flow].waiting.len() <= MOST_SEGMENTS);
         }
         streams.end(&mut take);
         assert!(missing > 2_000);
