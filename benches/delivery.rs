@@ -85,7 +85,7 @@ fn serve() -> SocketAddr {
 
 fn answer_all(mut stream: TcpStream) {
     let _ = stream.set_nodelay(true);
-    let (mut buffer, mut chunk) = (Vec::new(), [0; 65_536]);
+    let (mut buffer, mut chunk) = (Vec::new(), vec![0; 65_536]);
     while let Ok(read @ 1..) = stream.read(&mut chunk) {
         buffer.extend_from_slice(&chunk[..read]);
         while let Some(end) = end_of_request(&buffer) {

@@ -383,7 +383,7 @@ mod tests {
     #[test]
     fn no_damage_makes_it_panic_or_go_on_for_ever() {
         let seed = RandomState::new().hash_one(0_u8);
-        println!("seed {seed}");
+        eprintln!("seed {seed}");
         let mut dice = seed;
         let mut roll = |limit: usize| {
             dice = dice

@@ -364,9 +364,7 @@ mod tests {
                 };
                 streams.add(flow, &segment, None, &mut take);
             }
-            assert!(
-                streams.of.len() <= MOST_STREAMS && streams.waiting <= MOST_WAITING_IN_ALL
-            );
+            assert!(streams.of.len() <= MOST_STREAMS && streams.waiting <= MOST_WAITING_IN_ALL);
         }
         let flow = (([10, 0, 0, 1], 1).into(), ([10, 0, 0, 2], 4370).into());
         for number in 0..10_000_u32 {

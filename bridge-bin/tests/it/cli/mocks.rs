@@ -196,11 +196,7 @@ fn a_recording_is_a_terminal_without_its_people() {
         1 + report["packets"].as_u64().expect("packets")
     );
     let held: Value = serde_json::from_slice(&std::fs::read(&held).unwrap()).unwrap();
-    let hex = |text: &str| {
-        text.bytes()
-            .map(|byte| format!("{byte:02x}"))
-            .collect::<String>()
-    };
+    let hex = |text: &str| bridge_bin::secret::hex(text.as_bytes());
     for user in held["users"].as_array().expect("users") {
         for field in ["name", "user_id"] {
             let secret = user[field].as_str().expect("text");
