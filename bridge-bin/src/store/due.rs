@@ -134,7 +134,7 @@ impl Store {
     ) -> Result<(), DbErr> {
         let now = now_ms.div_euclid(1000);
         let tx = self.begin_beside().await?;
-        hold(&tx, device_id).await?;
+        let found = hold(&tx, device_id).await?;
         if !leases::holds(&tx, lease, now_ms).await? {
             return Ok(());
         }
@@ -145,7 +145,6 @@ impl Store {
             ..Default::default()
         };
         row.update(&tx).await?;
-        let found = due_device::Entity::find_by_id(device_id).one(&tx).await?;
         let failures = found.map_or(0, |row| row.failures).saturating_add(1);
         let wait = back_off(failure.retry_seconds, failures);
         put(&tx, device_id, Some(now + wait), failures).await?;

@@ -147,8 +147,8 @@ impl Store {
         now: i64,
         now_ms: i64,
     ) -> Result<Option<Taken>, IntakeError> {
-        // The rows are guarded by their key and by the lease; only what comes behind them needs to be alone.
         let _turn = self.intakes.acquire().await;
+        // The rows are guarded by their key and by the lease; only what comes behind them needs to be alone.
         let tx = self.begin_beside().await?;
         let due = due::hold(&tx, intake.device.id).await?;
         if !leases::holds(&tx, intake.lease, now_ms).await? {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use chrono::NaiveDate;
-use sea_orm::{ConnectionTrait, DbBackend, Statement};
+use sea_orm::{ConnectionTrait, Database, DbBackend, Statement};
 
 use bridge_bin::Failure;
 use bridge_bin::clock::Clock;
@@ -1014,4 +1014,41 @@ async fn the_demonstration_and_real_data_never_share_a_directory() {
     drop(Store::open(dir.path(), Kind::Bridge).await.unwrap());
     let failure = Failure::of(&Store::open(dir.path(), Kind::Demo).await.unwrap_err());
     assert_eq!(failure.kind, "data_dir");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_who_may_create_nothing_opens_what_is_up_to_date_and_is_told_about_the_rest() {
+    let Some(server) = crate::postgres::private() else {
+        return;
+    };
+    let url = server.database().await;
+    let owner = with_gate(&url).await;
+    let admin = Database::connect(&url).await.unwrap();
+    for statement in [
+        "CREATE ROLE clerk LOGIN",
+        "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
+        "GRANT ALL ON ALL TABLES IN SCHEMA public TO clerk",
+        "GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO clerk",
+    ] {
+        admin.execute_unprepared(statement).await.unwrap();
+    }
+    let location = Location::of(
+        Path::new("/"),
+        &url.replace("postgres@", "clerk@").parse().unwrap(),
+    );
+    let store = Store::open(location.clone(), Kind::Bridge).await.unwrap();
+    bring(&store, "gate", &[new_punch("7", "2026-03-03T08:00:00", 0)]).await;
+    assert_eq!(owner.punches("gate").await.len(), 1);
+
+    admin
+        .execute_unprepared(
+            "DELETE FROM seaql_migrations WHERE version = (SELECT MAX(version) FROM seaql_migrations)",
+        )
+        .await
+        .unwrap();
+    let error = Store::open(location, Kind::Bridge).await.unwrap_err();
+    let failure = Failure::of(&error);
+    assert_eq!(failure.kind, "database");
+    assert!(failure.message.contains("not up to date"), "{failure:?}");
+    assert!(failure.remedy.contains("GRANT CREATE"), "{failure:?}");
 }
