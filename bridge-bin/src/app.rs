@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::config::targets::Target;
 use crate::convert;
 use crate::failure::Failure;
+use crate::jobs::Keeper;
 use crate::secret::{self, SecretKey};
 use crate::store::days::NewCorrection;
 use crate::store::{Kind, Location, Store};
@@ -31,6 +32,8 @@ pub struct App {
     pub secrets: SecretKey,
     /// This process, as leases and runs name it.
     pub node: Arc<str>,
+    /// Renews the leases of this process.
+    pub keeper: Keeper,
     /// The site's zone.
     pub zone: TimeZone,
     /// Where everything lies.
@@ -61,6 +64,7 @@ impl App {
             clock,
             secrets,
             node: node.into(),
+            keeper: Keeper::default(),
             zone,
             data_dir,
         })

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use zk_proto::{Client, CommKey, Connect, Encoding, Recorder};
+use zk_proto::{Client, CommKey, Connect, Encoding, End, Recorder};
 
 use crate::app::App;
 use crate::failure::Failure;
@@ -28,6 +28,8 @@ pub struct Endpoint {
     pub timeout: Duration,
     /// Lock the keypad during bulk reads.
     pub disable_while_reading: bool,
+    /// When the lease ends under which the terminal is spoken to (P9); none without a lease.
+    pub until: Option<End>,
 }
 
 /// A terminal that answered.
@@ -53,6 +55,7 @@ pub fn endpoint_of(app: &App, device: &device::Model) -> anyhow::Result<Endpoint
         encoding: device.encoding.clone(),
         timeout: Duration::from_secs(u64::from(app.config.polling.timeout_seconds)),
         disable_while_reading: app.config.polling.disable_while_reading,
+        until: None,
     })
 }
 
@@ -80,6 +83,9 @@ pub async fn connect_heard(
     }
     if let Some(recorder) = recorder {
         options = options.record(recorder);
+    }
+    if let Some(end) = &endpoint.until {
+        options = options.until(end);
     }
     let first = with_port(&endpoint.address)?;
     let error = match Client::connect(&first, options.clone()).await {

@@ -48,6 +48,9 @@ pub enum Error {
         /// The operating system's error.
         source: io::Error,
     },
+    /// The instant has come from which the connection was to say nothing more; it is closed.
+    #[error("the time that was given to the connection is over")]
+    Ended,
     /// The call was wrong; nothing was sent.
     #[error(transparent)]
     Misuse(#[from] Misuse),
@@ -316,6 +319,7 @@ impl Error {
             // The session has ended on the terminal.
             Self::Rejected { answer, .. } => *answer == Code::ACK_UNAUTH,
             Self::WrongCommKey
+            | Self::Ended
             | Self::NoSuchUser { .. }
             | Self::AmbiguousUser { .. }
             | Self::NotKept { .. } => false,
@@ -340,6 +344,7 @@ impl Error {
                 io::ErrorKind::TimedOut => "timeout",
                 _ => "io",
             },
+            Self::Ended => "ended",
             Self::Misuse(_) => "misuse",
             Self::NoSuchUser { .. } => "no_such_user",
             Self::AmbiguousUser { .. } => "ambiguous_user",
@@ -395,6 +400,9 @@ impl Error {
                 }
                 _ => "Check the address and the network.",
             },
+            Self::Ended => {
+                "Allow the connection more time, or wait until the terminal may be spoken to again."
+            }
             Self::Misuse(Misuse::Poisoned) => "Connect again.",
             Self::Misuse(Misuse::DoesNotFit { .. }) => {
                 "Choose a shorter one; a user id of digits alone, without leading zeros, fits every \

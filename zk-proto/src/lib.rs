@@ -182,7 +182,7 @@ mod client;
 
 #[cfg(feature = "client")]
 pub use self::client::{
-    Between, Client, Connect, DeviceInfo, Heard, Listen, Live, Locked, Recorder,
+    Between, Client, Connect, DeviceInfo, End, Heard, Listen, Live, Locked, Recorder,
 };
 pub use self::{
     code::{Code, UnknownCode},

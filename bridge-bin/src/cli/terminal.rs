@@ -117,7 +117,8 @@ impl TerminalArgs {
         // Long enough to outlast the lease of a process that has died.
         let patience = Duration::from_secs(u64::from(app.config.polling.lease_seconds) + 5);
         let lease = leases::terminal(device.id);
-        let (address, result) = jobs::under_lease(&app, &lease, patience, |_| {
+        let (address, result) = jobs::under_lease(&app, &lease, patience, |held| {
+            endpoint.until = Some(held.end().clone());
             connected(&endpoint, listening, work)
         })
         .await?;
@@ -146,6 +147,7 @@ impl TerminalArgs {
             encoding: Encoding::Auto.name().to_owned(),
             timeout: Duration::from_secs(10),
             disable_while_reading: false,
+            until: None,
         };
         self.how.overrule(&mut endpoint)?;
         warn_if_stored(context, address).await;

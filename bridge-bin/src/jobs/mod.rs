@@ -1,6 +1,7 @@
 //! Poll, process, sync and clean-up: one file each. They meet only in tables, and each is safe to run twice.
 
 pub mod clean_up;
+mod held;
 pub mod poll;
 pub mod process;
 mod reading;
@@ -8,36 +9,13 @@ pub mod sync;
 
 use std::future::poll_fn;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tokio::sync::watch;
+pub use held::{Held, Keeper};
 
 use crate::app::App;
 use crate::failure::Failure;
-use crate::store::leases::{Claim, Lease};
-
-/// A lease that is ours until `deadline`, by our own monotonic clock.
-#[derive(Debug)]
-pub struct Held {
-    lease: Lease,
-    deadline: Instant,
-}
-
-impl Held {
-    /// A lease that was asked for at `asked`: its term began then or later.
-    pub fn new(app: &App, lease: Lease, asked: Instant) -> Self {
-        Self {
-            lease,
-            deadline: deadline(app, asked),
-        }
-    }
-}
-
-/// Until when a lease is used that was granted or renewed at `asked`. A sixth of its term is left, so that on a busy
-/// machine the last of our sockets is closed before the next holder opens its first.
-fn deadline(app: &App, asked: Instant) -> Instant {
-    asked + term(app) / 6 * 5
-}
+use crate::store::leases::Claim;
 
 /// The term of every lease.
 pub fn term(app: &App) -> Duration {
@@ -59,7 +37,7 @@ pub async fn under_lease<T, F>(
     app: &App,
     name: &str,
     patience: Duration,
-    work: impl FnOnce(Lease) -> F,
+    work: impl FnOnce(Held) -> F,
 ) -> anyhow::Result<T>
 where
     F: Future<Output = anyhow::Result<T>>,
@@ -104,56 +82,51 @@ where
 /// Runs `work` while a lease is held.
 ///
 /// Renewed at a third of its term. Once our own monotonic deadline has passed, `work` is not taken one step further
-/// but dropped, which closes whatever it had open (P9): also if this process slept and knows nothing of it yet.
+/// but dropped, which closes whatever it had open (P9): also if this process slept and knows nothing of it yet. What
+/// speaks to a terminal is told the end as well, and looks at it before each word.
 pub async fn while_held<T, F>(
     app: &App,
     held: Held,
-    work: impl FnOnce(Lease) -> F,
+    work: impl FnOnce(Held) -> F,
 ) -> anyhow::Result<T>
 where
     F: Future<Output = anyhow::Result<T>>,
 {
-    let Held { lease, deadline } = held;
-    let term = term(app);
-    let until = watch::Sender::new(deadline);
-    // Beside the work, never instead of it: the work may hold the very connection that renewing waits for.
-    let keep = async {
-        loop {
-            let left = |now| until.borrow().saturating_duration_since(now);
-            // Renewing may have failed: the deadline is kept all the same.
-            tokio::time::sleep((term / 3).min(left(app.clock.monotonic()))).await;
-            let asked = app.clock.monotonic();
-            let left = left(asked);
-            if left.is_zero() {
-                return lost(&lease.name);
-            }
-            let renewed = app.store.renew(&lease, term_ms(app), app.clock.now_ms());
-            match tokio::time::timeout(left, renewed).await {
-                Ok(Ok(true)) => {
-                    until.send_replace(self::deadline(app, asked));
-                }
-                Ok(Ok(false)) | Err(_) => return lost(&lease.name),
-                // The database may be busy; there is time to ask again.
-                Ok(Err(error)) => {
-                    tracing::warn!(lease = lease.name, %error, "the lease was not renewed; asking again");
-                }
-            }
+    let name = held.lease.name.as_str();
+    let mut keep = app.keeper.keep(app, &held);
+    let mut work = Box::pin(work(held.clone()));
+    let in_time = poll_fn(|context| {
+        if held.end.has_come() {
+            return Poll::Ready(Err(lost(name)));
+        }
+        match work.as_mut().poll(context) {
+            // What failed because the time was over did not fail by itself.
+            Poll::Ready(Err(_)) if held.end.has_come() => Poll::Ready(Err(lost(name))),
+            poll => poll,
+        }
+    });
+    let ended = async {
+        while !held.end.has_come() {
+            tokio::time::sleep_until(held.end.instant().into()).await;
         }
     };
-    let mut work = Box::pin(work(lease.clone()));
-    let in_time = poll_fn(|context| {
-        if app.clock.monotonic() >= *until.borrow() {
-            return Poll::Ready(Err(lost(&lease.name)));
-        }
-        work.as_mut().poll(context)
-    });
     let result = tokio::select! {
         result = in_time => result,
-        lost = keep => Err(lost),
+        () = ended => Err(lost(name)),
+        () = keep.lost() => Err(lost(name)),
     };
     drop(work);
+    drop(keep);
+    if !held.is_returned() {
+        give_back(app, &held).await;
+    }
+    result
+}
+
+async fn give_back(app: &App, held: &Held) {
+    let lease = &held.lease;
     // A database that does not answer is no reason to wait longer than the lease lasts anyway.
-    match tokio::time::timeout(term, app.store.release(&lease)).await {
+    match tokio::time::timeout(term(app), app.store.release(lease)).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => {
             tracing::warn!(lease = lease.name, %error, "the lease could not be given back; it ends by itself");
@@ -165,7 +138,6 @@ where
             );
         }
     }
-    result
 }
 
 fn lost(name: &str) -> anyhow::Error {

@@ -1,18 +1,19 @@
 //! Reads terminals into the raw store. One terminal's trouble is never another's (P6).
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{StreamExt, stream};
 use serde::Serialize;
+use tokio::task::JoinSet;
 
-use super::{Held, reading, under_lease, while_held};
+use super::{Held, reading, term_ms, under_lease, while_held};
 use crate::app::App;
 use crate::failure::Failure;
 use crate::lifecycle::Stop;
 use crate::store::due::PollFailure;
 use crate::store::entity::device;
-use crate::store::leases::{self, Lease};
+use crate::store::leases;
 
 /// Told of a long transfer: the device's name, bytes received, bytes expected.
 pub type OnProgress = Arc<dyn Fn(&str, u64, u64) + Send + Sync>;
@@ -127,14 +128,61 @@ pub async fn run(app: &App, options: &Options) -> anyhow::Result<Report> {
         chosen.push(app.store.device(name).await?);
     }
     let at_once = usize::try_from(app.config.polling.concurrency).unwrap_or(8);
-    let mut devices: Vec<DevicePoll> = stream::iter(chosen)
-        .filter(|_| std::future::ready(!options.stop.as_ref().is_some_and(Stop::is_requested)))
-        .map(|device| async move { poll_device(app, &device, options).await })
-        .buffer_unordered(at_once)
-        .collect()
+    let mut waiting = chosen.into_iter();
+    let mut reading: JoinSet<DevicePoll> = JoinSet::new();
+    let mut devices = Vec::with_capacity(waiting.len());
+    loop {
+        let stopped = options.stop.as_ref().is_some_and(Stop::is_requested);
+        let room = if stopped { 0 } else { at_once - reading.len() };
+        begin(
+            app,
+            waiting.by_ref().take(room).collect(),
+            options,
+            &mut reading,
+        )
         .await;
+        match reading.join_next().await {
+            Some(poll) => devices.push(poll?),
+            None => break,
+        }
+    }
     devices.sort_by(|a, b| a.device.cmp(&b.device));
     Ok(Report::of(devices))
+}
+
+/// Begins to read a portion of terminals. They are claimed right before, all at once, so that no lease runs while its
+/// holder waits.
+async fn begin(
+    app: &App,
+    portion: Vec<device::Model>,
+    options: &Options,
+    reading: &mut JoinSet<DevicePoll>,
+) {
+    if portion.is_empty() {
+        return;
+    }
+    let names = portion.iter().map(|device| leases::terminal(device.id));
+    let asked = app.clock.monotonic();
+    let claimed = app
+        .store
+        .claim_free(names.collect(), &app.node, term_ms(app), app.clock.now_ms())
+        .await;
+    // A database in trouble says so to each of them.
+    let mut free: HashMap<String, Held> = claimed
+        .unwrap_or_default()
+        .into_iter()
+        .map(|lease| (lease.name.clone(), Held::new(app, lease, asked)))
+        .collect();
+    for device in portion {
+        let (app, options) = (app.clone(), options.clone());
+        let held = free.remove(&leases::terminal(device.id));
+        reading.spawn(async move {
+            match held {
+                Some(held) => run_claimed(&app, &device, held, &options).await,
+                None => poll_device(&app, &device, &options).await,
+            }
+        });
+    }
 }
 
 impl Report {
@@ -159,8 +207,8 @@ impl Report {
 async fn poll_device(app: &App, device: &device::Model, options: &Options) -> DevicePoll {
     let name = leases::terminal(device.id);
     let patience = Duration::from_secs(u64::from(app.config.polling.timeout_seconds));
-    let result = under_lease(app, &name, patience, |lease| {
-        read_or_note(app, device, lease, options)
+    let result = under_lease(app, &name, patience, |held| {
+        read_or_note(app, device, held, options)
     })
     .await;
     outcome(device, result)
@@ -173,7 +221,7 @@ pub async fn run_claimed(
     held: Held,
     options: &Options,
 ) -> DevicePoll {
-    let result = while_held(app, held, |lease| read_or_note(app, device, lease, options)).await;
+    let result = while_held(app, held, |held| read_or_note(app, device, held, options)).await;
     outcome(device, result)
 }
 
@@ -181,16 +229,16 @@ pub async fn run_claimed(
 async fn read_or_note(
     app: &App,
     device: &device::Model,
-    lease: Lease,
+    held: Held,
     options: &Options,
 ) -> anyhow::Result<DevicePoll> {
-    let error = match reading::read(app, device, lease.clone(), options).await {
+    let error = match reading::read(app, device, &held, options).await {
         Ok(poll) => return Ok(poll),
         Err(error) => error,
     };
     let failure = Failure::of(&error);
     // Our own trouble, or a wish to stop, is not the terminal's; and a dry run leaves no trace.
-    let ours = ["lease_lost", "stopped", Failure::DATABASE].contains(&failure.kind);
+    let ours = ["lease_lost", "ended", "stopped", Failure::DATABASE].contains(&failure.kind);
     if !ours && !options.dry_run {
         let noted = PollFailure {
             told: &format!("{} {}", failure.message, failure.remedy),
@@ -198,7 +246,7 @@ async fn read_or_note(
         };
         let noted = app
             .store
-            .note_failure(device.id, &lease, noted, app.clock.now_ms())
+            .note_failure(device.id, held.lease(), noted, app.clock.now_ms())
             .await;
         if let Err(error) = noted {
             tracing::error!(device = device.name, %error, "the failure could not be noted");

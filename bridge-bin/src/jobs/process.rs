@@ -8,7 +8,7 @@ use chrono::{Days, NaiveDate};
 use sea_orm::ConnectionTrait;
 use serde::Serialize;
 
-use super::{PATIENCE, sync, under_lease};
+use super::{Held, PATIENCE, sync, under_lease};
 use crate::app::App;
 use crate::config::targets::{Kind, Target};
 use crate::convert;
@@ -106,7 +106,8 @@ pub async fn run_within(
     if options.dry_run {
         return preview(app, options).await;
     }
-    under_lease(app, LEASE, patience, |lease| async move {
+    under_lease(app, LEASE, patience, |held| async move {
+        let lease = held.lease();
         if let Some(from) = options.from {
             app.store
                 .touch_range(from, options.to.unwrap_or(today))
@@ -132,7 +133,7 @@ pub async fn run_within(
             };
             after.clone_from(&last.employee);
             for item in &work {
-                let done = process_employee(app, &ready, item, bounds, &lease, &mut report).await;
+                let done = process_employee(app, &ready, item, bounds, lease, &mut report).await;
                 if let Err(error) = done {
                     // P6: nobody's days wait for somebody else's.
                     report.failed += 1;
@@ -545,13 +546,13 @@ pub(super) async fn queue_for_new_target(app: &App, target: &Target) -> anyhow::
     if !is_stale(app, target).await? {
         return Ok(0);
     }
-    let work = |lease| async move {
+    let work = |held: Held| async move {
         let floor = revision_floor(&app.store).await?;
         let mut queued = 0;
         for employee in everybody(app, target).await? {
             let changes = untold(app, target, &employee).await?;
             let tx = app.store.begin().await?;
-            if !leases::holds(&tx, &lease, app.clock.now_ms()).await? {
+            if !leases::holds(&tx, held.lease(), app.clock.now_ms()).await? {
                 return Err(lease_lost());
             }
             queued += queue::push(&tx, &target.id, changes, floor, app.clock.now()).await?;

@@ -7,6 +7,7 @@ use zk_proto::poll::{Mode, PollCursor, PollOptions, PollResult, Warning};
 use zk_proto::record::{Attendance, Layout};
 use zk_proto::{Client, Encoding, Progress};
 
+use super::Held;
 use super::poll::{DevicePoll, Options, utc};
 use crate::app::App;
 use crate::devices;
@@ -14,7 +15,6 @@ use crate::failure::Failure;
 use crate::lifecycle::Stop;
 use crate::store::Told;
 use crate::store::entity::{cursor, device, device_user};
-use crate::store::leases::Lease;
 use crate::store::punches::{Facts, Intake, IntakeError, NewPunch, Taken};
 use crate::zone;
 
@@ -46,11 +46,11 @@ struct Reading {
 pub(super) async fn read(
     app: &App,
     device: &device::Model,
-    lease: Lease,
+    held: &Held,
     options: &Options,
 ) -> anyhow::Result<DevicePoll> {
     let before = app.store.cursor(device.id).await?;
-    let mut reading = converse(app, device, before.as_ref(), options).await?;
+    let mut reading = converse(app, device, held, before.as_ref(), options).await?;
     if let Some(hours) = options.since_hours {
         let zone = zone::lookup(&device.timezone)?;
         let from = zone::civil_at(&zone, app.clock.now() - i64::from(hours) * 3600);
@@ -71,7 +71,7 @@ pub(super) async fn read(
         store(
             app,
             device,
-            &lease,
+            held,
             before,
             &reading,
             trouble.as_ref(),
@@ -101,11 +101,15 @@ pub(super) async fn read(
 async fn converse(
     app: &App,
     device: &device::Model,
+    held: &Held,
     before: Option<&cursor::Model>,
     options: &Options,
 ) -> anyhow::Result<Reading> {
     let began = app.clock.now();
-    let endpoint = devices::endpoint_of(app, device)?;
+    let endpoint = devices::Endpoint {
+        until: Some(held.end().clone()),
+        ..devices::endpoint_of(app, device)?
+    };
     let mut client = devices::connect(&endpoint).await?.client;
     if let Some(progress) = options.progress.clone() {
         let name = device.name.clone();
@@ -202,7 +206,7 @@ fn trouble(result: &mut PollResult) -> Option<Failure> {
 async fn store(
     app: &App,
     device: &device::Model,
-    lease: &Lease,
+    held: &Held,
     before: Option<cursor::Model>,
     reading: &Reading,
     trouble: Option<&Failure>,
@@ -270,7 +274,7 @@ async fn store(
                     .then_some(reading.began),
                 ..reading.facts.clone()
             },
-            lease,
+            lease: held.lease(),
             source: "pull",
             punches: portion,
             generation,
@@ -279,9 +283,13 @@ async fn store(
             cursor,
             plausible: app.config.plausible_from.0..=app.today() + Days::new(1),
             done: last,
+            gives_back: last,
             error: trouble.map(|failure| format!("{} {}", failure.message, failure.remedy)),
         };
+        // What renews the lease meanwhile finds it given back, not lost.
+        held.set_returned(last);
         let stored = app.store.take_in(intake, now, app.clock.now_ms()).await;
+        held.set_returned(last && stored.is_ok());
         let stored = stored.map_err(|error| match error {
             IntakeError::LeaseLost => anyhow::Error::from(Failure::new(
                 "lease_lost",
@@ -406,14 +414,13 @@ fn refuse_another(device: &device::Model, facts: &Facts) -> anyhow::Result<()> {
 /// The same terminal under two names is read twice, and its punches stand twice in the store. Cheap terminals do share
 /// serial numbers, though, so this is for a human to judge.
 async fn warn_of_twin(app: &App, device: &device::Model, facts: &Facts) -> anyhow::Result<()> {
-    if device.serial_number.is_some() || facts.serial_number.is_none() {
+    let Some(serial_number) = facts.serial_number.as_deref() else {
+        return Ok(());
+    };
+    if device.serial_number.is_some() {
         return Ok(());
     }
-    let known = app.store.devices().await?;
-    for twin in known
-        .iter()
-        .filter(|row| row.id != device.id && row.serial_number == facts.serial_number)
-    {
+    for twin in app.store.twins(device.id, serial_number).await? {
         tracing::warn!(
             device = device.name,
             twin = twin.name,

@@ -7,8 +7,8 @@ use sea_orm::{
     QuerySelect,
 };
 
-use super::Store;
 use super::entity::{alarm, notice};
+use super::{Store, storable};
 
 /// How somebody is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +52,7 @@ impl Store {
             name: Set(format!("{kind}:{subject}")),
             kind: Set(kind.to_owned()),
             subject: Set(subject.to_owned()),
-            detail: Set(detail.to_owned()),
+            detail: Set(storable(detail).into_owned()),
             opened_at: Set(now),
             closed_at: Set(None),
             mailed_at: Set(None),

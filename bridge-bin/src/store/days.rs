@@ -17,7 +17,7 @@ use super::entity::{
 };
 use super::leases::{self, Lease};
 use super::people::{self, Identities};
-use super::{Store, Told, schedule};
+use super::{Store, Told, schedule, storable};
 
 /// Days of one employee that want assessing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -484,7 +484,7 @@ impl Store {
             value: Set(new.value),
             by: Set(new.by),
             at: Set(now),
-            reason: Set(new.reason),
+            reason: Set(storable(&new.reason).into_owned()),
         };
         let row = row.insert(&tx).await?;
         people::named_by_hand(&tx, &new.employee, new.date).await?;

@@ -45,6 +45,19 @@ impl Store {
             .await
     }
 
+    /// The other devices that tell this serial number.
+    pub async fn twins(
+        &self,
+        device_id: i64,
+        serial_number: &str,
+    ) -> Result<Vec<device::Model>, DbErr> {
+        device::Entity::find()
+            .filter(device::Column::SerialNumber.eq(serial_number))
+            .filter(device::Column::Id.ne(device_id))
+            .all(self.reader())
+            .await
+    }
+
     /// The device called `name`.
     pub async fn device(&self, name: &str) -> anyhow::Result<device::Model> {
         let found = device::Entity::find()

@@ -14,7 +14,7 @@ use sea_orm::{
 };
 
 use super::entity::{device, due_device, due_target, lease};
-use super::leases::{self, Claim, Lease};
+use super::leases::{self, Lease};
 use super::{Store, bell, storable};
 
 /// The longest wait between two tries of a terminal that fails, in seconds: one that is back is read soon.
@@ -60,16 +60,25 @@ impl Store {
             .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
             .all(&tx)
             .await?;
-        let mut claimed = Vec::new();
-        for row in rows {
-            let name = leases::terminal(row.device_id);
-            let claim = leases::grant(&tx, &name, wanted.holder, wanted.term_ms, now_ms).await?;
-            let Claim::Granted(lease) = claim else {
-                continue;
-            };
-            let device = device::Entity::find_by_id(row.device_id).one(&tx).await?;
-            claimed.extend(device.map(|device| (device, lease)));
-        }
+        let names = rows.iter().map(|row| leases::terminal(row.device_id));
+        let leases =
+            leases::grant_free(&tx, names.collect(), wanted.holder, wanted.term_ms, now_ms).await?;
+        let mut leases: HashMap<String, Lease> = leases
+            .into_iter()
+            .map(|lease| (lease.name.clone(), lease))
+            .collect();
+        let ids = rows.iter().map(|row| row.device_id);
+        let devices = device::Entity::find()
+            .filter(device::Column::Id.is_in(ids.clone()))
+            .all(&tx)
+            .await?;
+        let mut devices: HashMap<i64, device::Model> = devices
+            .into_iter()
+            .map(|device| (device.id, device))
+            .collect();
+        let claimed = ids
+            .filter_map(|id| Some((devices.remove(&id)?, leases.remove(&leases::terminal(id))?)))
+            .collect();
         tx.commit().await?;
         Ok(claimed)
     }
@@ -125,7 +134,7 @@ impl Store {
     ) -> Result<(), DbErr> {
         let now = now_ms.div_euclid(1000);
         let tx = self.begin_beside().await?;
-        hold(&tx, device_id).await?;
+        let found = hold(&tx, device_id).await?;
         if !leases::holds(&tx, lease, now_ms).await? {
             return Ok(());
         }
@@ -136,7 +145,6 @@ impl Store {
             ..Default::default()
         };
         row.update(&tx).await?;
-        let found = due_device::Entity::find_by_id(device_id).one(&tx).await?;
         let failures = found.map_or(0, |row| row.failures).saturating_add(1);
         let wait = back_off(failure.retry_seconds, failures);
         put(&tx, device_id, Some(now + wait), failures).await?;
@@ -218,16 +226,25 @@ pub async fn call_for_target(
 
 /// Keeps a terminal from being claimed until the transaction ends. Before its lease is looked at, because whoever
 /// claims takes them in this order.
-pub(super) async fn hold(db: &impl ConnectionTrait, device_id: i64) -> Result<(), DbErr> {
+pub(super) async fn hold(
+    db: &impl ConnectionTrait,
+    device_id: i64,
+) -> Result<Option<due_device::Model>, DbErr> {
     due_device::Entity::find_by_id(device_id)
         .lock_exclusive()
         .one(db)
-        .await?;
-    Ok(())
+        .await
 }
 
-/// Takes a terminal off the list until the schedule calls for it again.
-pub(super) async fn done(db: &impl ConnectionTrait, device_id: i64) -> Result<(), DbErr> {
+/// Takes a terminal off the list until the schedule calls for it again; `held` is how it stands there.
+pub(super) async fn done(
+    db: &impl ConnectionTrait,
+    device_id: i64,
+    held: Option<&due_device::Model>,
+) -> Result<(), DbErr> {
+    if held.is_some_and(|row| row.due_at.is_none() && row.failures == 0) {
+        return Ok(());
+    }
     put(db, device_id, None, 0).await
 }
 

@@ -44,6 +44,7 @@ use sea_orm::{
     SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
 use sea_orm_migration::MigratorTrait;
+use tokio::sync::Semaphore;
 
 pub use location::{DatabaseUrl, Location};
 pub use told::Told;
@@ -89,8 +90,13 @@ pub struct Store {
     write: DatabaseConnection,
     /// For what never waits for the writer's lock, so that a lease is renewed however many wait for that.
     beside: DatabaseConnection,
+    /// Readings are stored a few at a time, so that claims and renewals do not wait behind hundreds of them.
+    intakes: Arc<Semaphore>,
     location: Arc<Location>,
 }
+
+/// Readings that one node stores at a time.
+const INTAKES: usize = 2;
 
 impl Store {
     /// Opens a database, makes what is missing, and brings the schema up to date. For `SQLite` the data directory
@@ -117,6 +123,7 @@ impl Store {
             read,
             write,
             beside,
+            intakes: Arc::new(Semaphore::new(INTAKES)),
             location: Arc::new(location),
         })
     }
@@ -132,6 +139,7 @@ impl Store {
             write: read.clone(),
             beside: read.clone(),
             read,
+            intakes: Arc::new(Semaphore::new(INTAKES)),
             location: Arc::new(location),
         })
     }
@@ -171,11 +179,13 @@ impl Store {
 
     /// Tells every statement as it is executed: for finding what is slow, and for tests.
     pub fn on_statement(&mut self, tell: impl Fn(&Statement) + Clone + Send + Sync + 'static) {
-        let also = tell.clone();
+        let (also, too) = (tell.clone(), tell.clone());
         self.read
             .set_metric_callback(move |info| tell(info.statement));
         self.write
             .set_metric_callback(move |info| also(info.statement));
+        self.beside
+            .set_metric_callback(move |info| too(info.statement));
     }
 
     /// The connection that writes, for tests that make it fail.

@@ -16,7 +16,7 @@ use super::entity::{
     correction, daily_record, device, device_group, device_user, dirty_day, employee, identity,
     roster_assignment,
 };
-use super::{Store, Told, alone};
+use super::{Store, Told, alone, storable};
 
 /// Whom the users of one device stand for.
 #[derive(Debug)]
@@ -277,7 +277,7 @@ impl Store {
             user_id: Set(user_id.to_owned()),
             employee: Set(to.to_owned()),
             created_at: Set(now),
-            note: Set(note),
+            note: Set(note.map(|note| storable(&note).into_owned())),
         };
         identity::Entity::insert(row)
             .on_conflict(

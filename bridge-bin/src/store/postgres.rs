@@ -4,6 +4,7 @@
 //! with `SQLite`'s one writer in mind is as safe between nodes; what runs often and guards itself by row locks and
 //! unique keys begins with [`begin_beside`](super::Store::begin_beside) and takes no such lock.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -105,11 +106,49 @@ async fn prepare(url: &DatabaseUrl, options: &PgConnectOptions) -> anyhow::Resul
         .await
         .map_err(failed)?;
     look_at(&db, url).await?;
-    Migrator::up(&db, None).await.map_err(failed)?;
+    // Even looking for what is to be done wants the right to create, which a careful owner does not give.
+    if is_behind(&db).await.map_err(failed)? {
+        if !may_create(&db).await.map_err(failed)? {
+            return Err(Failure::new(
+                "database",
+                format!("The schema of the PostgreSQL database {url} is not up to date, and its user may not change it."),
+                "Start this version once as the owner of the schema, or GRANT CREATE ON SCHEMA to the user.",
+            )
+            .into());
+        }
+        Migrator::up(&db, None).await.map_err(failed)?;
+    }
     order_by_bytes(&db).await.map_err(failed)?;
     // Closing gives the lock back.
     db.close().await?;
     Ok(())
+}
+
+/// Whether there are migrations to be made.
+async fn is_behind(db: &DatabaseConnection) -> Result<bool, DbErr> {
+    let list = "SELECT 1 AS n FROM information_schema.tables \
+                WHERE table_schema = current_schema() AND table_name = 'seaql_migrations'";
+    let ask = |sql: &str| Statement::from_string(DbBackend::Postgres, sql);
+    if db.query_one_raw(ask(list)).await?.is_none() {
+        return Ok(true);
+    }
+    let rows = db
+        .query_all_raw(ask("SELECT version FROM seaql_migrations"))
+        .await?;
+    let made: HashSet<String> = rows
+        .iter()
+        .map(|row| row.try_get("", "version"))
+        .collect::<Result<_, _>>()?;
+    Ok(Migrator::migrations()
+        .iter()
+        .any(|step| !made.contains(step.name())))
+}
+
+async fn may_create(db: &DatabaseConnection) -> Result<bool, DbErr> {
+    let ask = "SELECT COALESCE(has_schema_privilege(current_schema(), 'CREATE'), FALSE) AS may";
+    let ask = Statement::from_string(DbBackend::Postgres, ask);
+    let row = db.query_one_raw(ask).await?;
+    row.map_or(Ok(false), |row| row.try_get("", "may"))
 }
 
 async fn look_at(db: &DatabaseConnection, url: &DatabaseUrl) -> anyhow::Result<()> {

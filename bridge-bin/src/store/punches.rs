@@ -61,6 +61,8 @@ pub struct Intake<'a> {
     pub plausible: RangeInclusive<NaiveDate>,
     /// Whether this is all, so that the reading counts as one.
     pub done: bool,
+    /// Whether the lease is given back with it: nothing comes after, and the connection is closed.
+    pub gives_back: bool,
     /// What was incomplete, if anything was.
     pub error: Option<String>,
 }
@@ -131,9 +133,24 @@ impl Store {
         now: i64,
         now_ms: i64,
     ) -> Result<Taken, IntakeError> {
+        loop {
+            if let Some(taken) = self.try_take_in(&intake, now, now_ms).await? {
+                return Ok(taken);
+            }
+        }
+    }
+
+    /// None if days were closed meanwhile that were open when this began: then it never was, and is tried again.
+    async fn try_take_in(
+        &self,
+        intake: &Intake<'_>,
+        now: i64,
+        now_ms: i64,
+    ) -> Result<Option<Taken>, IntakeError> {
+        let _turn = self.intakes.acquire().await;
         // The rows are guarded by their key and by the lease; only what comes behind them needs to be alone.
         let tx = self.begin_beside().await?;
-        due::hold(&tx, intake.device.id).await?;
+        let due = due::hold(&tx, intake.device.id).await?;
         if !leases::holds(&tx, intake.lease, now_ms).await? {
             return Err(IntakeError::LeaseLost);
         }
@@ -159,7 +176,7 @@ impl Store {
         let mut known = Vec::new();
         // 13 values a row; SQLite takes 32,766 in a statement, PostgreSQL 65,535.
         for chunk in rows.chunks(2_000) {
-            let added = insert(&tx, &intake, chunk, now).await?;
+            let added = insert(&tx, intake, chunk, now).await?;
             if added.len() < chunk.len() {
                 let added: HashSet<&Key> = added.iter().collect();
                 known.extend(chunk.iter().filter(|row| !added.contains(&row.key())));
@@ -175,8 +192,12 @@ impl Store {
         if !rows.is_empty() || intake.users.is_some() {
             // A mapping that is being changed counts either wholly before these punches or wholly after them.
             alone(&tx).await?;
+            // Whoever raises the floor is alone, too.
+            if retention::floor(&tx).await? != open_from {
+                return Ok(None);
+            }
         }
-        note_repeats(&tx, &intake, &known).await?;
+        note_repeats(&tx, intake, &known).await?;
         if let Some(users) = intake.users {
             replace_users(&tx, device_id, users).await?;
         }
@@ -189,28 +210,8 @@ impl Store {
         if intake.users.is_some() || taken.new > 0 {
             people::name_employees(&tx, &identities, device_id).await?;
         }
-        let mut new_cursor: cursor::ActiveModel = intake.cursor.into();
-        new_cursor.device_id = Set(device_id);
-        cursor::Entity::insert(new_cursor.reset_all())
-            .on_conflict(
-                OnConflict::column(cursor::Column::DeviceId)
-                    .update_columns([
-                        cursor::Column::LogGeneration,
-                        cursor::Column::Records,
-                        cursor::Column::Layout,
-                        cursor::Column::Header,
-                        cursor::Column::Tail,
-                        cursor::Column::TailCheckedAt,
-                        cursor::Column::FullReadAt,
-                        cursor::Column::Slices,
-                        cursor::Column::CountersTrusted,
-                        cursor::Column::Users,
-                    ])
-                    .to_owned(),
-            )
-            .exec_without_returning(&tx)
-            .await?;
-        let facts = intake.facts.storable();
+        put_cursor(&tx, device_id, &intake.cursor).await?;
+        let facts = intake.facts.clone().storable();
         device::ActiveModel {
             id: Set(device_id),
             serial_number: Set(facts
@@ -226,7 +227,10 @@ impl Store {
                 intake.device.last_sync
             }),
             last_attempt: Set(Some(now)),
-            last_error: Set(intake.error.map(|error| storable(&error).into_owned())),
+            last_error: Set(intake
+                .error
+                .as_deref()
+                .map(|error| storable(error).into_owned())),
             complete_until: Set(facts.complete_until.or(intake.device.complete_until)),
             log_capacity: Set(facts.log_capacity.or(intake.device.log_capacity)),
             clock_drift_s: Set(facts.clock_drift_s.or(intake.device.clock_drift_s)),
@@ -235,13 +239,16 @@ impl Store {
         .update(&tx)
         .await?;
         if intake.done {
-            due::done(&tx, device_id).await?;
+            due::done(&tx, device_id, due.as_ref()).await?;
+        }
+        if intake.gives_back {
+            leases::give_back(&tx, intake.lease).await?;
         }
         if is_news {
             schedule::wake(&tx, schedule::PROCESS, now).await?;
         }
         tx.commit().await?;
-        Ok(taken)
+        Ok(Some(taken))
     }
 
     /// All punches of one device in the order of their told time.
@@ -416,6 +423,41 @@ async fn note_repeats(
     Ok(())
 }
 
+async fn put_cursor(
+    db: &impl ConnectionTrait,
+    device_id: i64,
+    new: &cursor::Model,
+) -> Result<(), DbErr> {
+    let new = cursor::Model {
+        device_id,
+        ..new.clone()
+    };
+    let known = cursor::Entity::find_by_id(device_id).one(db).await?;
+    if known.as_ref() == Some(&new) {
+        return Ok(());
+    }
+    cursor::Entity::insert(cursor::ActiveModel::from(new).reset_all())
+        .on_conflict(
+            OnConflict::column(cursor::Column::DeviceId)
+                .update_columns([
+                    cursor::Column::LogGeneration,
+                    cursor::Column::Records,
+                    cursor::Column::Layout,
+                    cursor::Column::Header,
+                    cursor::Column::Tail,
+                    cursor::Column::TailCheckedAt,
+                    cursor::Column::FullReadAt,
+                    cursor::Column::Slices,
+                    cursor::Column::CountersTrusted,
+                    cursor::Column::Users,
+                ])
+                .to_owned(),
+        )
+        .exec_without_returning(db)
+        .await?;
+    Ok(())
+}
+
 async fn replace_users(
     db: &impl ConnectionTrait,
     device_id: i64,
@@ -431,6 +473,7 @@ async fn replace_users(
         .map(|user| device_user::Model {
             user_id: storable(&user.user_id).into_owned(),
             name: storable(&user.name).into_owned(),
+            group: storable(&user.group).into_owned(),
             ..user.clone()
         })
         .filter(|user| seen.insert(user.user_id.clone()))

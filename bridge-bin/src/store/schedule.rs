@@ -11,7 +11,7 @@ use sea_orm::{
 };
 
 use super::entity::{run, schedule};
-use super::{Store, bell, due};
+use super::{Store, bell, due, storable};
 
 /// The reading of terminals.
 pub const POLL: &str = "poll";
@@ -182,7 +182,7 @@ impl Store {
             id: Set(begun.id),
             ended_at: Set(Some(now)),
             outcome: Set(Some(outcome.to_owned())),
-            report: Set(Some(report)),
+            report: Set(Some(storable(&report).into_owned())),
             ..Default::default()
         };
         let row = row.update(&tx).await?;

@@ -929,7 +929,7 @@ impl HookStub {
 #[tokio::test]
 async fn p7_a_poll_of_an_unchanged_terminal_scans_no_table() {
     let hr = stub().await;
-    let gate = start(MockDevice::builder().generate(3, 20, 20_000)).await;
+    let gate = start(MockDevice::builder().generate(3, 20, 100_000)).await;
     let toml = format!("{NAIROBI}{}{}", crm(&hr), webhook("hr", "punch", &hr));
     let mut bridge = Bridge::new(&toml, FRIDAY_NOON).await;
     bridge.add("gate", &gate).await;
@@ -949,6 +949,18 @@ async fn p7_a_poll_of_an_unchanged_terminal_scans_no_table() {
     assert_eq!(report.devices[0].mode, Some("unchanged"));
     let statements = std::mem::take(&mut *told.lock().unwrap());
     assert!(statements.len() > 5, "{statements:?}");
+    let wrote = |table: &str| {
+        let written = [
+            format!("INSERT INTO \"{table}\""),
+            format!("UPDATE \"{table}\""),
+        ];
+        statements
+            .iter()
+            .any(|statement| written.iter().any(|text| statement.sql.starts_with(text)))
+    };
+    // When it was read last is news; where its log stands, and that it is not due, is not.
+    assert!(wrote("device"), "{statements:?}");
+    assert!(!wrote("cursor") && !wrote("punch"), "{statements:?}");
     for statement in statements {
         let scans = scans_of(&bridge.app.store, &statement).await;
         assert!(scans.is_empty(), "{scans:?}: {}", statement.sql);

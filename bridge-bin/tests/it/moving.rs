@@ -322,6 +322,7 @@ async fn write(store: &Store, lease: &Lease, number: i64) -> anyhow::Result<()> 
         },
         plausible: NaiveDate::MIN..=NaiveDate::MAX,
         done: true,
+        gives_back: false,
         error: None,
     };
     match store.take_in(intake, NOW, Clock::default().now_ms()).await {

@@ -1,17 +1,18 @@
 //! What every database behind the store must do.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
+use std::time::Duration;
 
 use chrono::NaiveDate;
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, Database, DbBackend, Statement};
 
 use bridge_bin::Failure;
 use bridge_bin::clock::Clock;
-use bridge_bin::store::days::{self, Assessed};
+use bridge_bin::store::days::{self, Assessed, NewCorrection};
 use bridge_bin::store::due::PollFailure;
 use bridge_bin::store::entity::{self, cursor};
-use bridge_bin::store::leases::{self, Claim, Lease};
+use bridge_bin::store::leases::{self, Claim, Lease, Renewals};
 use bridge_bin::store::outbox::{Attempt, Selection, state};
 use bridge_bin::store::punches::{Facts, Intake, IntakeError, NewPunch, Taken};
 use bridge_bin::store::queue::{self, Draft, Scope};
@@ -65,15 +66,14 @@ async fn claim(store: &Store, name: &str, now_ms: i64) -> Lease {
     }
 }
 
-async fn take_in(
-    bridge: &Bridge,
-    punches: &[NewPunch],
+fn brought<'a>(
+    device: &'a entity::device::Model,
+    lease: &'a Lease,
+    punches: &'a [NewPunch],
     generation: i64,
-    lease: &Lease,
-) -> Result<Taken, IntakeError> {
-    let device = bridge.app.store.device("gate").await.expect("the device");
-    let intake = Intake {
-        device: &device,
+) -> Intake<'a> {
+    Intake {
+        device,
         facts: Facts::default(),
         lease,
         source: "pull",
@@ -84,8 +84,19 @@ async fn take_in(
         cursor: cursor(generation, 10),
         plausible: NaiveDate::MIN..=NaiveDate::MAX,
         done: true,
+        gives_back: false,
         error: None,
-    };
+    }
+}
+
+async fn take_in(
+    bridge: &Bridge,
+    punches: &[NewPunch],
+    generation: i64,
+    lease: &Lease,
+) -> Result<Taken, IntakeError> {
+    let device = bridge.app.store.device("gate").await.expect("the device");
+    let intake = brought(&device, lease, punches, generation);
     bridge.app.store.take_in(intake, 100, 5_000).await
 }
 
@@ -136,6 +147,9 @@ promises! {
     what_was_restored_meanwhile_is_not_settled,
     names_order_by_their_bytes,
     a_nul_in_a_text_is_no_trouble,
+    all_leases_of_a_node_are_renewed_at_once_but_for_those_that_a_transaction_holds,
+    a_reading_that_gives_its_lease_back_needs_no_other_transaction,
+    what_was_closed_while_a_reading_waited_to_be_stored_stays_closed,
 }
 
 /// Lets so many milliseconds pass for all leases.
@@ -161,6 +175,10 @@ async fn a_lease_has_one_holder_and_its_tokens_only_grow(bridge: Bridge) {
         Claim::Granted(lease) => lease,
         busy @ Claim::Busy { .. } => panic!("{busy:?}"),
     };
+    let renew = async |lease: &Lease, term_ms| {
+        let leases = std::slice::from_ref(lease);
+        store.renew("one", leases, term_ms, now()).await.unwrap()
+    };
     let first = granted(claim("one").await);
     match claim("other").await {
         Claim::Busy {
@@ -173,7 +191,7 @@ async fn a_lease_has_one_holder_and_its_tokens_only_grow(bridge: Bridge) {
         }
         granted @ Claim::Granted(_) => panic!("{granted:?}"),
     }
-    assert!(store.renew(&first, 120_000, now()).await.unwrap());
+    assert_eq!(renew(&first, 120_000).await.renewed.len(), 1);
     pass_time(store, 60_000).await;
     assert!(matches!(claim("other").await, Claim::Busy { .. }));
 
@@ -185,8 +203,9 @@ async fn a_lease_has_one_holder_and_its_tokens_only_grow(bridge: Bridge) {
     );
     let second = granted(claim("other").await);
     assert!(second.token > first.token);
-    assert!(
-        !store.renew(&first, 60_000, now()).await.unwrap(),
+    assert_eq!(
+        renew(&first, 60_000).await,
+        Renewals::default(),
         "a lapsed lease cannot be renewed"
     );
     store.release(&first).await.unwrap();
@@ -437,6 +456,7 @@ async fn bring(store: &Store, device: &str, punches: &[NewPunch]) {
         cursor: cursor(1, 10),
         plausible: NaiveDate::MIN..=NaiveDate::MAX,
         done: true,
+        gives_back: false,
         error: None,
     };
     store.take_in(intake, 100, now).await.unwrap();
@@ -560,7 +580,7 @@ async fn queue(store: &Store, draft: &Draft, floor: i64) -> Option<i64> {
         .await
         .unwrap();
     let queued = queue::push(&tx, "crm", changes, floor, 100).await.unwrap();
-    let latest = sea_orm::Statement::from_string(
+    let latest = Statement::from_string(
         tx.get_database_backend(),
         "SELECT MAX(revision) AS latest FROM outbox",
     );
@@ -595,7 +615,7 @@ async fn states(store: &Store) -> Vec<(i64, String)> {
     ] {
         let tx = store.begin().await.unwrap();
         let sql = format!("SELECT revision FROM outbox WHERE state = '{state}'");
-        let statement = sea_orm::Statement::from_string(tx.get_database_backend(), sql);
+        let statement = Statement::from_string(tx.get_database_backend(), sql);
         for row in tx.query_all_raw(statement).await.unwrap() {
             rows.push((row.try_get("", "revision").unwrap(), state.to_owned()));
         }
@@ -726,6 +746,135 @@ async fn a_nul_in_a_text_is_no_trouble(bridge: Bridge) {
         .unwrap();
     let device = store.device("gate").await.unwrap();
     assert_eq!(device.last_error.as_deref(), Some("it said \u{fffd}"));
+    // From a terminal's list of people, from what a terminal or a target was heard to say, and from people.
+    let user = entity::device_user::Model {
+        device_id: device.id,
+        user_id: "9\0".to_owned(),
+        uid: 9,
+        name: "A\0da".to_owned(),
+        privilege: 0,
+        card: 0,
+        group: "1\0".to_owned(),
+        seen_at: 0,
+    };
+    let intake = Intake {
+        facts: Facts {
+            firmware: Some("Ver\0".to_owned()),
+            ..Facts::default()
+        },
+        users: Some(std::slice::from_ref(&user)),
+        error: Some("half\0".to_owned()),
+        ..brought(&device, &lease, &[], 1)
+    };
+    store.take_in(intake, 100, now).await.unwrap();
+    store.open_alarm("x", "gate", "said\0", 1).await.unwrap();
+    let begun = store.begin_run("poll", "node", 1).await.unwrap();
+    store
+        .end_run(begun, "ok", "\0".to_owned(), None, 2)
+        .await
+        .unwrap();
+    let correction = NewCorrection {
+        kind: "add_punch",
+        target: None,
+        employee: "7".to_owned(),
+        told: Some(told("2026-03-03T08:00:00")),
+        state: None,
+        value: None,
+        by: "hr".to_owned(),
+        reason: "\0".to_owned(),
+        date: NaiveDate::from_ymd_opt(2026, 3, 3).unwrap(),
+    };
+    store.add_correction(correction, 1).await.unwrap();
+}
+
+async fn all_leases_of_a_node_are_renewed_at_once_but_for_those_that_a_transaction_holds(
+    bridge: Bridge,
+) {
+    let store = &bridge.app.store;
+    let now = || bridge.app.clock.now_ms();
+    let names: Vec<String> = (0..1_500).map(leases::terminal).collect();
+    let other = claim(store, &names[7], now()).await;
+    let leases = store
+        .claim_free(names.clone(), "node", 60_000, now())
+        .await
+        .unwrap();
+    assert_eq!(leases.len(), 1_499, "all but the one that is taken");
+    let asked: Vec<Lease> = leases.iter().cloned().chain([other.clone()]).collect();
+    let renewals = store.renew("node", &asked, 60_000, now()).await.unwrap();
+    assert_eq!(renewals.renewed, leases.iter().cloned().collect());
+    assert!(renewals.occupied.is_empty());
+
+    // SQLite has one writer and no locks of rows.
+    if store.reader().get_database_backend() == DbBackend::Postgres {
+        let tx = store.begin_beside().await.unwrap();
+        assert!(leases::holds(&tx, &leases[3], now()).await.unwrap());
+        let renewals = store.renew("node", &asked, 60_000, now()).await.unwrap();
+        assert_eq!(renewals.occupied, HashSet::from([leases[3].clone()]));
+        assert_eq!(renewals.renewed.len(), 1_498);
+    }
+}
+
+async fn a_reading_that_gives_its_lease_back_needs_no_other_transaction(bridge: Bridge) {
+    let store = &bridge.app.store;
+    let now = bridge.app.clock.now_ms();
+    let device = store.device("gate").await.unwrap();
+    let lease = claim(store, &leases::terminal(device.id), now).await;
+    let punches = [new_punch("7", "2026-03-03T08:00:00", 0)];
+    let intake = Intake {
+        gives_back: true,
+        ..brought(&device, &lease, &punches, 1)
+    };
+    store.take_in(intake, 100, now).await.unwrap();
+    assert_eq!(store.held_leases(now).await.unwrap(), []);
+    let again = brought(&device, &lease, &punches, 1);
+    let error = store.take_in(again, 100, now).await.unwrap_err();
+    assert!(matches!(error, IntakeError::LeaseLost), "{error}");
+}
+
+async fn what_was_closed_while_a_reading_waited_to_be_stored_stays_closed(bridge: Bridge) {
+    let store = &bridge.app.store;
+    let now = bridge.app.clock.now_ms();
+    let device = store.device("gate").await.unwrap();
+    let lease = claim(store, &leases::terminal(device.id), now).await;
+    let closing = store.begin().await.unwrap();
+    let (reader, device_id) = (store.clone(), device.id);
+    let reading = tokio::spawn(async move {
+        let punches = [
+            new_punch("7", "2025-01-01T08:00:00", 0),
+            new_punch("7", "2026-03-03T08:00:00", 1),
+        ];
+        let intake = brought(&device, &lease, &punches, 1);
+        reader.take_in(intake, 100, now).await.unwrap()
+    });
+    if store.reader().get_database_backend() == DbBackend::Postgres {
+        // It has looked at the floor, and waits for the writer's lock.
+        let waiting = "SELECT 1 AS n FROM pg_locks JOIN pg_database ON pg_database.oid = database \
+                       WHERE locktype = 'advisory' AND NOT granted AND datname = current_database()";
+        let waiting = Statement::from_string(DbBackend::Postgres, waiting);
+        while store
+            .reader()
+            .query_one_raw(waiting.clone())
+            .await
+            .unwrap()
+            .is_none()
+        {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+    bridge_bin::store::set_meta(&closing, "retention_floor", "2026-03-01")
+        .await
+        .unwrap();
+    closing.commit().await.unwrap();
+    assert_eq!(
+        reading.await.unwrap(),
+        Taken {
+            new: 1,
+            repeated: 1
+        }
+    );
+    let stored = store.punches_of(device_id).await.unwrap();
+    assert_eq!(stored.len(), 1);
+    assert_eq!(stored[0].told, told("2026-03-03T08:00:00").to_i64());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -802,7 +951,7 @@ async fn a_foreign_database_on_a_server_is_refused_and_left_untouched() {
     assert_eq!(failure.kind, "foreign_database");
     assert!(failure.message.contains("payroll"), "{}", failure.message);
     let tables = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'";
-    let statement = sea_orm::Statement::from_string(sea_orm::DbBackend::Postgres, tables);
+    let statement = Statement::from_string(DbBackend::Postgres, tables);
     let names = other.query_all_raw(statement).await.unwrap();
     assert_eq!(names.len(), 1, "no table of ours was added");
 }
@@ -827,10 +976,7 @@ async fn a_foreign_database_is_refused_and_left_untouched() {
     let after = sea_orm::Database::connect(format!("sqlite://{}", path.display()))
         .await
         .unwrap();
-    let tables = sea_orm::Statement::from_string(
-        sea_orm::DbBackend::Sqlite,
-        "SELECT name FROM sqlite_master",
-    );
+    let tables = Statement::from_string(DbBackend::Sqlite, "SELECT name FROM sqlite_master");
     let names = after.query_all_raw(tables).await.unwrap();
     assert_eq!(names.len(), 1, "no table of ours was added");
     assert_eq!(before.len(), std::fs::read(&path).unwrap().len());
@@ -868,4 +1014,41 @@ async fn the_demonstration_and_real_data_never_share_a_directory() {
     drop(Store::open(dir.path(), Kind::Bridge).await.unwrap());
     let failure = Failure::of(&Store::open(dir.path(), Kind::Demo).await.unwrap_err());
     assert_eq!(failure.kind, "data_dir");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_who_may_create_nothing_opens_what_is_up_to_date_and_is_told_about_the_rest() {
+    let Some(server) = crate::postgres::private() else {
+        return;
+    };
+    let url = server.database().await;
+    let owner = with_gate(&url).await;
+    let admin = Database::connect(&url).await.unwrap();
+    for statement in [
+        "CREATE ROLE clerk LOGIN",
+        "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
+        "GRANT ALL ON ALL TABLES IN SCHEMA public TO clerk",
+        "GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO clerk",
+    ] {
+        admin.execute_unprepared(statement).await.unwrap();
+    }
+    let location = Location::of(
+        Path::new("/"),
+        &url.replace("postgres@", "clerk@").parse().unwrap(),
+    );
+    let store = Store::open(location.clone(), Kind::Bridge).await.unwrap();
+    bring(&store, "gate", &[new_punch("7", "2026-03-03T08:00:00", 0)]).await;
+    assert_eq!(owner.punches("gate").await.len(), 1);
+
+    admin
+        .execute_unprepared(
+            "DELETE FROM seaql_migrations WHERE version = (SELECT MAX(version) FROM seaql_migrations)",
+        )
+        .await
+        .unwrap();
+    let error = Store::open(location, Kind::Bridge).await.unwrap_err();
+    let failure = Failure::of(&error);
+    assert_eq!(failure.kind, "database");
+    assert!(failure.message.contains("not up to date"), "{failure:?}");
+    assert!(failure.remedy.contains("GRANT CREATE"), "{failure:?}");
 }

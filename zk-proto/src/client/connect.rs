@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Recorder;
+use super::{End, Recorder};
 use crate::{
     request::CommKey,
     session::Options,
@@ -27,6 +27,7 @@ pub struct Connect {
     pub(super) encoding: Encoding,
     pub(super) disable_while_reading: bool,
     pub(super) recorder: Option<Recorder>,
+    pub(super) end: Option<End>,
 }
 
 impl Connect {
@@ -53,6 +54,7 @@ impl Connect {
             encoding: Encoding::Auto,
             disable_while_reading: false,
             recorder: None,
+            end: None,
         }
     }
 
@@ -109,6 +111,16 @@ impl Connect {
     /// Whether the keypad is locked during bulk reads. Off unless set: people see "Working…".
     pub fn disable_while_reading(mut self, disable: bool) -> Self {
         self.disable_while_reading = disable;
+        self
+    }
+
+    /// Ends the connection, and those that take its place, at that instant; no end unless set.
+    ///
+    /// From then on nothing at all is sent, goodbye included: the clock is asked right before each write, so
+    /// that this also holds for a process that stood still meanwhile. A call that is waiting returns
+    /// [`Error::Ended`](crate::Error::Ended) and the socket is closed; so does every later call.
+    pub fn until(mut self, end: &End) -> Self {
+        self.end = Some(end.clone());
         self
     }
 

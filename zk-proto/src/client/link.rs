@@ -1,23 +1,28 @@
 //! A socket of either kind.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use bytes::{Buf, BytesMut};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::AsyncReadExt,
     net::{TcpStream, UdpSocket},
     time::timeout,
 };
 
-use super::recorder::{Recorder, Tap};
+use super::{Connect, End, recorder::Tap};
 use crate::{Error, recording::Side, wire::Transport};
 
-/// A socket, and who listens to it.
+/// A socket, who listens to it, and how long.
 #[derive(Debug)]
 pub(super) struct Link {
     socket: Socket,
     peer: SocketAddr,
     tap: Option<Tap>,
+    end: Option<End>,
 }
 
 #[derive(Debug)]
@@ -28,6 +33,8 @@ enum Socket {
         unsent: BytesMut,
     },
     Udp(UdpSocket),
+    /// Its end has come.
+    Closed,
 }
 
 impl Link {
@@ -35,19 +42,25 @@ impl Link {
     pub(super) async fn open(
         transport: Transport,
         addresses: &[SocketAddr],
-        wait: Duration,
-        recorder: Option<&Recorder>,
+        options: &Connect,
     ) -> Result<Self, Error> {
+        let wait = options.session.packet_timeout;
         let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
         for peer in addresses.iter().copied() {
+            options.end.as_ref().map_or(Ok(()), End::check)?;
             let opened = match transport {
                 Transport::Tcp => timeout(wait, tcp(peer)).await,
                 Transport::Udp => timeout(wait, udp(peer)).await,
             };
             match opened {
                 Ok(Ok(socket)) => {
-                    let tap = recorder.map(|recorder| recorder.open(transport));
-                    return Ok(Self { socket, peer, tap });
+                    let recorder = options.recorder.as_ref();
+                    return Ok(Self {
+                        socket,
+                        peer,
+                        tap: recorder.map(|recorder| recorder.open(transport)),
+                        end: options.end.clone(),
+                    });
                 }
                 Ok(Err(error)) => last = error,
                 Err(_) => {
@@ -63,28 +76,73 @@ impl Link {
         self.peer
     }
 
+    /// When it ends, as things stand.
+    pub(super) fn end(&self) -> Option<Instant> {
+        self.end.as_ref().map(End::instant)
+    }
+
+    /// Closes the socket if its end has come.
+    pub(super) fn check(&mut self) -> Result<(), Error> {
+        if matches!(self.socket, Socket::Closed) {
+            return Err(Error::Ended);
+        }
+        let checked = self.end.as_ref().map_or(Ok(()), End::check);
+        if checked.is_err() {
+            self.socket = Socket::Closed;
+        }
+        checked
+    }
+
     pub(super) async fn send(&mut self, bytes: &[u8], wait: Duration) -> Result<(), Error> {
+        self.check()?;
         if let Some(tap) = &self.tap {
             tap.moved(Side::Client, bytes);
         }
-        let sent = match &mut self.socket {
-            Socket::Tcp { stream, unsent } => {
-                unsent.extend_from_slice(bytes);
-                timeout(wait, stream.write_all_buf(unsent)).await
-            }
-            Socket::Udp(socket) => {
-                timeout(wait, async { socket.send(bytes).await.map(drop) }).await
-            }
-        };
+        if let Socket::Tcp { unsent, .. } = &mut self.socket {
+            unsent.extend_from_slice(bytes);
+        }
         let stuck = || io::Error::new(io::ErrorKind::TimedOut, "the terminal takes no data");
-        sent.unwrap_or_else(|_| Err(stuck()))
-            .map_err(|error| Error::io("sending", error))
+        timeout(wait, self.write(bytes))
+            .await
+            .unwrap_or_else(|_| Err(Error::io("sending", stuck())))
+    }
+
+    /// The clock is asked before each write, and nothing is waited for between the two.
+    async fn write(&mut self, datagram: &[u8]) -> Result<(), Error> {
+        let failed = |error| Error::io("sending", error);
+        loop {
+            match &self.socket {
+                Socket::Tcp { unsent, .. } if unsent.is_empty() => return Ok(()),
+                Socket::Tcp { stream, .. } => stream.writable().await.map_err(failed)?,
+                Socket::Udp(socket) => socket.writable().await.map_err(failed)?,
+                Socket::Closed => {}
+            }
+            self.check()?;
+            let sent = match &mut self.socket {
+                Socket::Tcp { stream, unsent } => {
+                    stream.try_write(unsent).map(|sent| unsent.advance(sent))
+                }
+                Socket::Udp(socket) => match socket.try_send(datagram) {
+                    Ok(_) => return Ok(()),
+                    Err(error) => Err(error),
+                },
+                Socket::Closed => return Err(Error::Ended),
+            };
+            match sent {
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
+                    return Err(failed(error));
+                }
+                _ => {}
+            }
+        }
     }
 
     pub(super) async fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let (result, is_stream) = match &mut self.socket {
             Socket::Tcp { stream, .. } => (stream.read(buffer).await, true),
             Socket::Udp(socket) => (socket.recv(buffer).await, false),
+            // Nobody waits for what cannot come; whoever asked looks at the clock next.
+            Socket::Closed => return Err(io::ErrorKind::NotConnected.into()),
         };
         if let Some(tap) = &self.tap {
             tap.received(&result, buffer, is_stream);
@@ -94,17 +152,26 @@ impl Link {
 
     /// Sends what the socket takes at once. Best effort: the peer notices a closed socket as well.
     pub(super) fn try_send(&mut self, bytes: &[u8]) {
+        if self.check().is_err() {
+            return;
+        }
         if let Some(tap) = &self.tap {
             tap.moved(Side::Client, bytes);
         }
-        match &mut self.socket {
-            Socket::Tcp { stream, unsent } => {
-                unsent.extend_from_slice(bytes);
-                while let Ok(sent @ 1..) = stream.try_write(unsent) {
-                    unsent.advance(sent);
+        if let Socket::Tcp { unsent, .. } = &mut self.socket {
+            unsent.extend_from_slice(bytes);
+        }
+        while self.check().is_ok() {
+            match &mut self.socket {
+                Socket::Tcp { stream, unsent } if !unsent.is_empty() => {
+                    match stream.try_write(unsent) {
+                        Ok(sent @ 1..) => unsent.advance(sent),
+                        _ => return,
+                    }
                 }
+                Socket::Udp(socket) => return drop(socket.try_send(bytes)),
+                Socket::Tcp { .. } | Socket::Closed => return,
             }
-            Socket::Udp(socket) => drop(socket.try_send(bytes)),
         }
     }
 }

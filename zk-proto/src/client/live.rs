@@ -308,6 +308,7 @@ impl Live {
             {
                 return Err(self.take_lost());
             }
+            self.client.link.check()?;
             let factor = 1_u32.checked_shl(self.attempts).unwrap_or(u32::MAX);
             let pause = self.listen.first_pause.saturating_mul(factor);
             sleep(pause.min(self.listen.longest_pause)).await;

@@ -3,6 +3,7 @@
 mod access;
 mod connect;
 mod control;
+mod end;
 mod link;
 mod live;
 mod logs;
@@ -25,6 +26,7 @@ use self::link::Link;
 pub use self::{
     connect::Connect,
     control::Locked,
+    end::End,
     live::{Heard, Listen, Live},
     logs::Between,
     methods::DeviceInfo,
@@ -118,8 +120,7 @@ impl Client {
         addresses: &[SocketAddr],
         options: &Connect,
     ) -> Result<Self, Error> {
-        let wait = options.session.packet_timeout;
-        let link = Link::open(transport, addresses, wait, options.recorder.as_ref()).await?;
+        let link = Link::open(transport, addresses, options).await?;
         let mut client = Self {
             session: Session::new(transport, options.session_options(transport)),
             link,
@@ -164,6 +165,7 @@ impl Client {
 
     /// Sends a request and waits for its reply.
     pub async fn call<R: Request>(&mut self, request: R) -> Result<R::Reply, Error> {
+        self.link.check()?;
         if self.in_flight {
             // The last call's future was dropped.
             match self.session.transport() {
@@ -247,11 +249,18 @@ impl Client {
 
     /// Waits for bytes, or for the deadline.
     async fn receive(&mut self, deadline: Option<Instant>) -> Result<(), Error> {
+        // An end that is put off meanwhile is a wait that is over too soon, and begins again.
+        let end = self.link.end();
+        let deadline = match (deadline, end) {
+            (Some(deadline), Some(end)) => Some(deadline.min(end)),
+            (deadline, end) => deadline.or(end),
+        };
         let read = self.link.receive(&mut self.buffer);
         let received = match deadline {
             Some(deadline) => tokio::time::timeout_at(deadline.into(), read).await.ok(),
             None => Some(read.await),
         };
+        self.link.check()?;
         match received {
             None => self.session.handle_timeout(now()),
             Some(Ok(0)) if self.session.transport() == Transport::Tcp => {

@@ -2,16 +2,16 @@
 
 use std::{
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use chrono::NaiveDate;
 use zk_proto::{
-    Client, Code, CommKey, Connect, Encoding, Error, Misuse,
+    Client, Code, CommKey, Connect, Encoding, End, Error, Misuse,
     mock::{Clock, Fault, MockDevice, generate},
     poll::{PollCursor, PollOptions},
     record::{Attendance, AttendanceLog, EventCode, Layout, PunchState, User, VerifyMode},
-    request::{Raw, Request},
+    request::{DataSet, PrepareBuffer, Raw, Request},
     wire::{PackedTime, Transport},
 };
 
@@ -579,4 +579,95 @@ async fn wait_for(mut condition: impl FnMut() -> bool) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     panic!("did not happen within two seconds");
+}
+
+/// An instant that is over, and one that does not come during a test.
+fn past_and_future() -> (Instant, Instant) {
+    let now = tokio::time::Instant::now().into_std();
+    (now, now + Duration::from_hours(1))
+}
+
+async fn until_closed(device: &MockDevice) {
+    while device.stats().connections_now > 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[tokio::test]
+async fn after_its_end_a_connection_says_nothing_more() {
+    let (past, future) = past_and_future();
+    for (options, is_stream) in [(usual(), true), (Connect::udp().timeout(PATIENCE), false)] {
+        let device = MockDevice::builder()
+            .generate(5, 3, 50)
+            .start()
+            .await
+            .unwrap();
+        let end = End::at(future);
+        let options = options.until(&end).disable_while_reading(true);
+        let mut terminal = Client::connect(device.addr(), options.clone())
+            .await
+            .unwrap();
+        // A data set is held and the keypad locked: much that would have to be said.
+        terminal
+            .call(PrepareBuffer(DataSet::ATTENDANCE))
+            .await
+            .unwrap();
+        let mut locked = terminal.lock(None).await.unwrap();
+        let before = device.requests().len();
+        end.set(past);
+        let error = locked.time().await.unwrap_err();
+        assert!(matches!(error, Error::Ended), "{error}");
+        assert_eq!(error.kind(), "ended");
+        drop(locked);
+        // Not even when somebody puts it off too late.
+        end.set(future);
+        let error = terminal.time().await.unwrap_err();
+        assert!(matches!(error, Error::Ended), "{error}");
+        end.set(past);
+        terminal.disconnect().await.unwrap();
+        if is_stream {
+            until_closed(&device).await;
+        }
+        let error = Client::connect(device.addr(), options).await.unwrap_err();
+        assert!(matches!(error, Error::Ended), "{error}");
+        assert_eq!(device.requests().len(), before, "{:?}", device.requests());
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_is_dropped_after_its_end_says_no_goodbye() {
+    let (past, future) = past_and_future();
+    let device = MockDevice::builder().start().await.unwrap();
+    let end = End::at(future);
+    let terminal = Client::connect(device.addr(), usual().until(&end))
+        .await
+        .unwrap();
+    end.set(past);
+    drop(terminal);
+    until_closed(&device).await;
+    let told: Vec<Code> = device.requests().iter().map(|asked| asked.code).collect();
+    assert_eq!(told, [Code::CONNECT]);
+}
+
+#[tokio::test]
+async fn an_end_that_comes_while_waiting_ends_the_wait_and_one_that_is_put_off_does_not() {
+    let (_, future) = past_and_future();
+    let soon = || tokio::time::Instant::now().into_std() + Duration::from_millis(50);
+    let device = MockDevice::builder()
+        .fault(Fault::drop_reply(Code::GET_TIME).after(1))
+        .fault(Fault::delay(Duration::from_millis(150)).on(Code::GET_TIME))
+        .start()
+        .await
+        .unwrap();
+    let end = End::at(future);
+    let options = usual().timeout(Duration::from_hours(1)).until(&end);
+    let mut terminal = Client::connect(device.addr(), options).await.unwrap();
+    end.set(soon());
+    let put_off = async { end.set(future) };
+    let (answer, ()) = tokio::join!(terminal.time(), put_off);
+    answer.unwrap();
+    end.set(soon());
+    let error = terminal.time().await.unwrap_err();
+    assert!(matches!(error, Error::Ended), "{error}");
+    until_closed(&device).await;
 }
