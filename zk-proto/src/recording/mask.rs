@@ -218,7 +218,9 @@ impl<'a> Walk<'a> {
         let size = asked.announced.or(asked.requested);
         let mut data = asked.data;
         // Over TCP not every firmware numbers its packets.
-        let counts = data.windows(2).any(|pair| matches!(pair, [(a, _), (b, _)] if a != b));
+        let counts = data
+            .windows(2)
+            .any(|pair| matches!(pair, [(a, _), (b, _)] if a != b));
         let is_udp = self.connection.transport == Transport::Udp;
         let is_numbered = counts || is_udp && asked.announced.is_some();
         if is_numbered {
@@ -248,7 +250,11 @@ impl<'a> Walk<'a> {
             }
             pieces.push(Piece {
                 set: asked.set,
-                kind: if is_certain { asked.kind } else { asked.kind.uncertain() },
+                kind: if is_certain {
+                    asked.kind
+                } else {
+                    asked.kind.uncertain()
+                },
                 offset: at,
                 message,
             });
