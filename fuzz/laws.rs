@@ -13,6 +13,7 @@ use zk_proto::{
         self, AttendanceLog, AttendanceRef, Combination, Counters, EventCode, Face, Group, Layout,
         LogHint, Message, Operation, Template, TimeZone, User, UserLayout, UserList,
     },
+    recording::{Connection, Recording, Side},
     request::{
         Announcement, Answer, Auth, BulkUpload, CaptureFinger, ClearData, Clearable, Confirmed,
         Connect, DataSet, DeleteMessage, DeleteTemplate, DeleteTemplateOf, DeleteUser,
@@ -38,11 +39,86 @@ pub const LAWS: &[Law] = &[
     ("framer", framer),
     ("packet", packet),
     ("poll", poll),
+    ("recordings", recordings),
     ("records", records),
     ("requests", requests),
     ("session", session),
     ("users", users),
 ];
+
+/// A recording is written as it was read, and masking it keeps every length. What is no text of one is a
+/// conversation, packet by packet.
+pub fn recordings(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let recording = match text.parse::<Recording>() {
+        Ok(recording) => {
+            assert!(2 * lengths(&recording).iter().sum::<usize>() <= text.len());
+            recording
+        }
+        Err(bad) => {
+            assert!((1..=text.lines().count().max(1)).contains(&bad.line));
+            conversation(data)
+        }
+    };
+    written_again(&recording);
+    let masked = recording.masked_with(7);
+    assert!(masked.masked);
+    assert_eq!(lengths(&masked), lengths(&recording));
+    assert_eq!(masked, recording.masked_with(7));
+    written_again(&masked);
+}
+
+fn written_again(recording: &Recording) {
+    // A text has the connection of its header at least.
+    if !recording.connections.is_empty() {
+        assert_eq!(recording.to_string().parse().as_ref(), Ok(recording));
+    }
+}
+
+fn lengths(recording: &Recording) -> Vec<usize> {
+    let messages = recording.connections.iter().flat_map(|one| &one.messages);
+    messages.map(|message| message.bytes.len()).collect()
+}
+
+/// The first byte says over what; then each packet has side, number of the request, code, session field and
+/// length before its payload.
+fn conversation(mut data: &[u8]) -> Recording {
+    let transport = match data.try_get_u8() {
+        Ok(over) if over % 2 == 1 => Transport::Udp,
+        _ => Transport::Tcp,
+    };
+    let mut pieces = Vec::new();
+    while data.len() >= 8 {
+        let side = if data.get_u8().is_multiple_of(2) {
+            Side::Client
+        } else {
+            Side::Terminal
+        };
+        let (number, code, session) = (
+            data.get_u8().into(),
+            Code(data.get_u16_le()),
+            data.get_u16_le(),
+        );
+        let length = usize::from(data.get_u16_le()).min(data.len());
+        let mut bytes = BytesMut::new();
+        encode_packet(
+            transport,
+            code,
+            session,
+            number,
+            &data[..length],
+            &mut bytes,
+        );
+        data.advance(length);
+        pieces.push((side, bytes));
+    }
+    let pieces = pieces.iter().map(|(side, bytes)| (*side, 0, &bytes[..]));
+    let mut recording = Recording::new();
+    recording
+        .connections
+        .push(Connection::from_pieces(transport, 0, pieces));
+    recording
+}
 
 /// A packet that parses is written again byte for byte, if its checksum is right.
 pub fn packet(data: &[u8]) {

@@ -469,8 +469,8 @@ impl UserList {
     }
 
     /// The shape of the records of a list that need not be whole.
-    pub(crate) fn shape(records: &[u8], count: Option<u32>) -> Option<UserLayout> {
-        detect(records, records.len(), count)
+    pub(crate) fn shape(records: &[u8], total: usize, count: Option<u32>) -> Option<UserLayout> {
+        detect(records, total, count)
     }
 
     /// The records of a data set that is whole, and their shape.

@@ -15,8 +15,6 @@ const ATTEMPTS: usize = 200;
 pub(super) struct Canvas {
     pub(super) bytes: Vec<u8>,
     done: Vec<bool>,
-    /// Fields lie where they should; otherwise what looks like a number may be a part of a text.
-    pub(super) is_whole: bool,
 }
 
 impl Canvas {
@@ -24,7 +22,6 @@ impl Canvas {
         Self {
             bytes: bytes.to_vec(),
             done: vec![false; bytes.len()],
-            is_whole: true,
         }
     }
 
@@ -64,17 +61,6 @@ impl Canvas {
         });
     }
 
-    /// Fills what may be a part of a text: letters and digits beside each other.
-    pub(super) fn fill_runs(&mut self, start: usize, end: usize) {
-        let is_text = |byte: &u8| byte.is_ascii_alphanumeric() || *byte >= 0x80;
-        let field = self.bytes.get(start..end).unwrap_or(&[]).to_vec();
-        for (at, pair) in (start..).zip(field.windows(2)) {
-            if pair.iter().all(is_text) {
-                self.fill(at, at + 2);
-            }
-        }
-    }
-
     /// Fills the characters of a name, each with one of its kind and length.
     pub(super) fn name(&mut self, start: usize, end: usize) {
         self.edit(start, end, |field| {
@@ -92,9 +78,7 @@ impl Canvas {
 
     /// A field that stays as it is.
     pub(super) fn keep(&mut self, start: usize, end: usize) {
-        if self.is_whole {
-            self.edit(start, end, |_| {});
-        }
+        self.edit(start, end, |_| {});
     }
 
     /// Overwrites with zeros.

@@ -87,6 +87,16 @@ enum Kind {
     Unknown,
 }
 
+impl Kind {
+    /// What is left of it where nobody knows which part this is.
+    const fn uncertain(self) -> Self {
+        match self {
+            Self::Templates | Self::Body => Self::Body,
+            _ => Self::Unknown,
+        }
+    }
+}
+
 /// A message that is a part of a data set, and where it lies in it.
 #[derive(Debug)]
 struct Piece {
@@ -95,8 +105,6 @@ struct Piece {
     kind: Kind,
     offset: usize,
     message: usize,
-    /// Nothing of its transfer is missing, as far as can be told.
-    is_whole: bool,
 }
 
 /// Pieces of a data set that join without a gap.
@@ -107,7 +115,6 @@ struct Run {
     bytes: BytesMut,
     /// Messages with their offset in the bytes.
     messages: Vec<(usize, usize)>,
-    is_whole: bool,
 }
 
 /// One connection under way.
@@ -191,6 +198,7 @@ impl<'a> Walk<'a> {
                     canvas.fill(8, usize::MAX);
                 }
                 _ => {
+                    asked.is_answered = true;
                     if asked.code == Code::GET_FREE_SIZES {
                         self.counters = Counters::parse(packet.payload);
                     }
@@ -204,56 +212,67 @@ impl<'a> Walk<'a> {
         pieces
     }
 
-    /// Finds out where in its data set each data packet of an answer lies.
-    fn place(&mut self, asked: Asked, pieces: &mut Vec<Piece>) {
+    /// Finds out where in its data set each data packet of an answer lies. One of which that is not
+    /// certain is a part of nothing that is known: its fields may lie anywhere.
+    fn place(&self, asked: Asked, pieces: &mut Vec<Piece>) {
+        let size = asked.announced.or(asked.requested);
         let mut data = asked.data;
-        let is_udp = self.connection.transport == Transport::Udp && data.len() > 1;
-        if is_udp {
+        // Over TCP not every firmware numbers its packets.
+        let counts = data
+            .windows(2)
+            .any(|pair| matches!(pair, [(a, _), (b, _)] if a != b));
+        let is_udp = self.connection.transport == Transport::Udp;
+        let is_numbered = counts || is_udp && asked.announced.is_some();
+        if is_numbered {
             data.sort_by_key(|(number, _)| *number);
         }
-        let mut offset = asked.offset;
-        let mut before: Option<(u16, usize, usize)> = None;
-        let mut in_order = true;
+        let (mut offset, mut is_certain) = (asked.offset, true);
+        let mut before: Option<(u16, usize, Bytes)> = None;
         let first = pieces.len();
-        // Data that breaks off is right as far as it goes, data with holes is not.
-        let (mut ascends, mut is_counted) = (true, true);
         for (number, message) in data {
             let bytes = self.payload(message);
             let mut at = offset;
-            if let Some((last_number, last_at, last)) = before {
-                let repeated = if is_udp {
-                    number == last_number
-                } else {
-                    bytes.len() >= BEGINNING && bytes == self.payload(last)
-                };
-                if repeated {
+            match before {
+                None => is_certain = !is_numbered || number == 0,
+                Some((last, last_at, same)) if is_numbered && number == last => {
                     at = last_at;
-                } else {
-                    ascends &= number >= last_number;
-                    is_counted &= last_number.checked_add(1) == Some(number);
-                    in_order &= !is_udp || last_number.checked_add(1) == Some(number);
+                    is_certain &= bytes == same;
                 }
-            } else {
-                in_order = !is_udp || number == 0;
+                Some((last, ..)) if is_numbered => {
+                    is_certain &= last.checked_add(1) == Some(number);
+                }
+                Some((_, last_at, same)) if bytes == same => {
+                    // All of it twice, or else two parts alike or one twice: nobody knows.
+                    at = last_at;
+                    is_certain &= size.is_none_or(|size| size == bytes.len());
+                }
+                Some(_) => {}
             }
-            before = Some((number, at, message));
-            // Behind a gap nobody knows where a packet lies.
-            let kind = if in_order { asked.kind } else { Kind::Unknown };
-            let (set, length) = (asked.set, bytes.len());
             pieces.push(Piece {
-                set,
-                kind,
+                set: asked.set,
+                kind: if is_certain {
+                    asked.kind
+                } else {
+                    asked.kind.uncertain()
+                },
                 offset: at,
                 message,
-                is_whole: true,
             });
-            offset = offset.max(at.saturating_add(length));
+            offset = offset.max(at.saturating_add(bytes.len()));
+            before = Some((number, at, bytes));
         }
         let came = offset - asked.offset;
-        let is_complete = asked.announced.is_none_or(|announced| announced == came);
-        let is_whole = ascends && (is_complete || is_counted);
-        for piece in pieces.iter_mut().skip(first) {
-            piece.is_whole = is_whole;
+        let is_complete = match (size, before) {
+            (Some(size), _) => size == came,
+            // Without announcement one packet is all, and no acknowledgement comes behind it.
+            (None, Some((.., last))) => last.len() == came && !asked.is_answered,
+            (None, None) => true,
+        };
+        // Numbers tell where a packet lies though others are missing behind it.
+        if !is_numbered && !is_complete {
+            for piece in pieces.iter_mut().skip(first) {
+                piece.kind = piece.kind.uncertain();
+            }
         }
     }
 
@@ -281,7 +300,6 @@ impl<'a> Walk<'a> {
             });
             if let Some((run, at)) = joins {
                 run.messages.push((piece.message, at));
-                run.is_whole &= piece.is_whole;
                 continue;
             }
             runs.push(Run {
@@ -290,7 +308,6 @@ impl<'a> Walk<'a> {
                 offset,
                 bytes: BytesMut::from(&bytes[..]),
                 messages: vec![(piece.message, 0)],
-                is_whole: piece.is_whole,
             });
         }
         let mut shapes = Shapes {
@@ -301,7 +318,6 @@ impl<'a> Walk<'a> {
         for run in runs {
             let original = run.bytes.freeze();
             let mut canvas = Canvas::new(&original);
-            canvas.is_whole = run.is_whole;
             match run.kind {
                 Kind::Users => users(&mut canvas, run.offset, &mut shapes, disguise),
                 Kind::Attendance => log(&original, &mut canvas, run.offset, &mut shapes, disguise),
@@ -350,8 +366,12 @@ struct Asked {
     set: usize,
     kind: Kind,
     offset: usize,
+    /// Bytes that were asked for, if that was said.
+    requested: Option<usize>,
     /// Bytes that were announced.
     announced: Option<usize>,
+    /// Something else was answered than data and its announcement.
+    is_answered: bool,
     /// Session fields and messages.
     data: Vec<(u16, usize)>,
 }
@@ -359,12 +379,13 @@ struct Asked {
 impl Asked {
     fn new(packet: &Packet<'_>, own: usize, (prepared, held): (usize, Kind)) -> Self {
         let (code, payload) = (packet.header.code, packet.payload);
-        let mut set = own;
+        let (mut set, mut requested) = (own, None);
         let (kind, offset) = match code {
             Code::PREPARE_BUFFER => (held, 0),
             Code::READ_BUFFER => match ReadBuffer::parse(payload) {
                 Ok(slice) => {
                     set = prepared;
+                    requested = Some(slice.len as usize);
                     (held, slice.offset as usize)
                 }
                 Err(_) => (Kind::Unknown, 0),
@@ -383,7 +404,9 @@ impl Asked {
             set,
             kind,
             offset,
+            requested,
             announced: None,
+            is_answered: false,
             data: Vec::new(),
         }
     }
@@ -562,8 +585,8 @@ fn users(canvas: &mut Canvas, offset: usize, shapes: &mut Shapes, disguise: &mut
         let total = canvas.bytes.first_chunk();
         let total = total.map_or(0, |total| u32::from_le_bytes(*total)) as usize;
         let records = canvas.bytes.get(start..).unwrap_or(&[]);
-        let announced = records.get(..total).unwrap_or(records);
-        shapes.users = UserList::shape(announced, shapes.counters.users);
+        let records = records.get(..total).unwrap_or(records);
+        shapes.users = UserList::shape(records, total, shapes.counters.users);
     }
     let aligned = |layout: &UserLayout| {
         offset == 0 || offset >= TOTAL && (offset - TOTAL).is_multiple_of(layout.width())
@@ -579,11 +602,8 @@ fn users(canvas: &mut Canvas, offset: usize, shapes: &mut Shapes, disguise: &mut
             user(canvas, at, layout, disguise);
         } else if raw.starts_with(&[0, 0, TEMPLATE_SLOT]) {
             canvas.wipe(at + 3, at + width);
-        } else if canvas.is_whole {
-            canvas.fill(at, at + width);
         } else {
-            // Bytes are missing, perhaps here: nobody knows where the next record begins.
-            return canvas.fill(at, usize::MAX);
+            canvas.fill(at, at + width);
         }
     }
 }
@@ -605,9 +625,6 @@ fn user(canvas: &mut Canvas, at: usize, layout: UserLayout, disguise: &mut Disgu
         PersonalId::Text(start, end) => disguise.text_id(canvas, at + start, at + end),
         PersonalId::Number(start) => disguise.number_id(canvas, at + start),
         PersonalId::Uid => disguise.uid_is_id(),
-    }
-    if !canvas.is_whole {
-        canvas.fill_runs(at, at + 3);
     }
     canvas.keep(at, at + 3);
     disguise.uid(canvas, at);
@@ -694,16 +711,9 @@ fn records(
             }
             Id::Number(_) | Id::None => true,
         };
-        if !known && !canvas.is_whole {
-            return canvas.fill(at, usize::MAX);
-        }
         if !whole || !known {
             canvas.fill(at, at + width);
             continue;
-        }
-        if let (Id::Text(from, length), false) = (fields.id, canvas.is_whole) {
-            canvas.fill_runs(at, at + from);
-            canvas.fill_runs(at + from + length, at + width);
         }
         match fields.id {
             Id::Text(from, length) => disguise.text_id(canvas, at + from, at + from + length),
