@@ -63,7 +63,7 @@
 //!
 //! [`Engine`] does the same as news comes. [`delta`] tells what a closed month would now be, [`what_if`] what other rules
 //! would make of it. The [cookbook](manual::cookbook) has policies of ten lines, and [`manual::words`] all words that an
-//! outcome can say.
+//! outcome can say, and [`manual::rules`] each rule in a line, with the tests that hold it.
 //!
 //! # What holds
 //!

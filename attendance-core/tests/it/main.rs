@@ -11,6 +11,7 @@ mod hostile;
 mod laws;
 mod months;
 mod night_shift;
+mod rules;
 mod site;
 mod worlds;
 
