@@ -1,9 +1,9 @@
 //! Assesses touched days, and those that time has settled; what changed is queued in the same transaction.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use attendance_core::{Disposition, Instant, Outcome, assess};
+use attendance_core::{Disposition, Instant, Outcome, PunchOutcome, assess};
 use chrono::{Days, NaiveDate};
 use sea_orm::ConnectionTrait;
 use serde::Serialize;
@@ -351,6 +351,7 @@ async fn assess_employee(
     bounds: Bounds,
 ) -> anyhow::Result<Vec<(Assessed, Material)>> {
     let today = bounds.today;
+    let now = app.clock.now();
     let mut results = Vec::new();
     let with_punches = targets.iter().any(|target| target.kind() == Kind::Punch);
     for done in clusters(&item.days) {
@@ -387,7 +388,7 @@ async fn assess_employee(
                     .and_then(|text| text.parse::<NaiveDate>().ok())
             };
             let (since, until) = (span(&person.active_from), span(&person.active_to));
-            let names = convert::device_names(&dossier);
+            let places = Places::of(&outcome, &dossier);
             for record in &outcome.records {
                 let active = since.is_none_or(|since| record.date >= since)
                     && until.is_none_or(|until| record.date <= until);
@@ -395,8 +396,7 @@ async fn assess_employee(
                 if !dates.contains(&record.date) || record.date > today || !(active || counts) {
                     continue;
                 }
-                let device = first_device(&outcome, &dossier, record, &names);
-                records.push(convert::record(record, device, app.clock.now())?);
+                records.push(convert::record(record, places.first(record), now)?);
             }
         }
         let punches = if with_punches {
@@ -447,39 +447,50 @@ fn outcome(
     })
 }
 
-/// The name of the device of a record's first used punch.
-fn first_device(
-    outcome: &Outcome,
-    dossier: &Dossier,
-    record: &attendance_core::Record,
-    names: &BTreeMap<String, String>,
-) -> Option<String> {
-    let first = outcome
-        .punches
-        .iter()
-        .filter(|punch| matches!(punch.disposition, Disposition::Used { .. }))
-        .filter(|punch| punch.date == Some(record.date) && punch.shift == record.shift)
-        .filter(|punch| {
-            record.sessions.is_empty()
-                || record.sessions.iter().any(|session| {
-                    punch.instant() >= Some(session.start.instant())
-                        && punch.instant() <= Some(session.end.instant())
-                })
-        })
-        .min_by_key(|punch| (punch.instant(), punch.id.clone()))?;
-    let stored = dossier
-        .punches
-        .iter()
-        .find(|row| convert::punch_id(row.id) == first.id.as_str());
-    Some(stored.map_or_else(
-        || "manual".to_owned(),
-        |row| {
-            names
-                .get(&row.device_id.to_string())
-                .cloned()
-                .unwrap_or_default()
-        },
-    ))
+/// The terminals at which the used punches of an assessment were made.
+struct Places {
+    used: HashMap<NaiveDate, Vec<PunchOutcome>>,
+    by_punch: HashMap<String, String>,
+}
+
+impl Places {
+    fn of(outcome: &Outcome, dossier: &Dossier) -> Self {
+        let mut used: HashMap<NaiveDate, Vec<PunchOutcome>> = HashMap::new();
+        for punch in &outcome.punches {
+            if let (Disposition::Used { .. }, Some(date)) = (&punch.disposition, punch.date) {
+                used.entry(date).or_default().push(punch);
+            }
+        }
+        let names = convert::device_names(dossier);
+        let name = |device: i64| names.get(&device.to_string()).cloned().unwrap_or_default();
+        Self {
+            used,
+            by_punch: dossier
+                .punches
+                .iter()
+                .map(|row| (convert::punch_id(row.id), name(row.device_id)))
+                .collect(),
+        }
+    }
+
+    /// The name of the device of a record's first used punch.
+    fn first(&self, record: &attendance_core::Record) -> Option<String> {
+        let first = self
+            .used
+            .get(&record.date)?
+            .iter()
+            .filter(|punch| punch.shift == record.shift)
+            .filter(|punch| {
+                record.sessions.is_empty()
+                    || record.sessions.iter().any(|session| {
+                        punch.instant() >= Some(session.start.instant())
+                            && punch.instant() <= Some(session.end.instant())
+                    })
+            })
+            .min_by_key(|punch| (punch.instant(), punch.id.clone()))?;
+        let known = self.by_punch.get(first.id.as_str());
+        Some(known.map_or_else(|| "manual".to_owned(), String::clone))
+    }
 }
 
 /// Days so near to each other that one assessment serves them.

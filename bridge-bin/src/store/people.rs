@@ -18,6 +18,9 @@ use super::entity::{
 };
 use super::{Store, Told, alone, storable};
 
+/// Rows of one statement.
+const PORTION: usize = 1_000;
+
 /// Whom the users of one device stand for.
 #[derive(Debug)]
 pub struct Identities {
@@ -86,34 +89,50 @@ pub(super) async fn touch(
         by_employee.entry(employee).or_default().insert(date);
     }
     let stand_in = format!("{}/", identities.group.name);
-    let rows_until = rows_until(db).await?;
-    for (id, dates) in by_employee {
-        let mapped = identities.group.name == MAIN_GROUP
+    let is_mapped = |id: &str| {
+        identities.group.name == MAIN_GROUP
             || id
                 .strip_prefix(&stand_in)
-                .is_none_or(|user| identities.is_mapped(user));
-        heard_of(db, &id, mapped, dates, rows_until).await?;
-    }
-    Ok(())
+                .is_none_or(|user| identities.is_mapped(user))
+    };
+    let mapped = by_employee.keys().filter(|id| is_mapped(id));
+    let mapped = mapped.cloned().collect();
+    heard_of(db, by_employee, &mapped).await
 }
 
-/// Marks days of one employee, who is made if unknown, and whose rows begin with the first day heard of.
+/// Marks days of employees. Whoever is unknown is made, and everybody's rows begin with the first day heard of.
 async fn heard_of(
     db: &impl ConnectionTrait,
-    id: &str,
-    mapped: bool,
-    mut dates: BTreeSet<NaiveDate>,
-    rows_until: Option<NaiveDate>,
+    mut days: BTreeMap<String, BTreeSet<NaiveDate>>,
+    mapped: &BTreeSet<String>,
 ) -> Result<(), DbErr> {
-    let Some(&first) = dates.first() else {
+    if days.is_empty() {
         return Ok(());
-    };
-    let known = employee::Entity::find_by_id(id).one(db).await?;
-    let since: Option<NaiveDate> = known
-        .as_ref()
-        .and_then(|row| row.active_from.as_deref())
-        .and_then(|text| text.parse().ok());
-    if since.is_none_or(|since| first < since) {
+    }
+    let rows_until = rows_until(db).await?;
+    let ids: Vec<&str> = days.keys().map(String::as_str).collect();
+    let mut begins: HashMap<String, NaiveDate> = HashMap::new();
+    for chunk in ids.chunks(PORTION) {
+        let known: Vec<(String, Option<String>)> = employee::Entity::find()
+            .select_only()
+            .column(employee::Column::Id)
+            .column(employee::Column::ActiveFrom)
+            .filter(employee::Column::Id.is_in(chunk.to_vec()))
+            .into_tuple()
+            .all(db)
+            .await?;
+        let known = known.into_iter();
+        begins.extend(known.filter_map(|(id, since)| Some((id, since?.parse().ok()?))));
+    }
+    let mut earlier = Vec::new();
+    for (id, dates) in &mut days {
+        let since = begins.get(id).copied();
+        let Some(&first) = dates.first() else {
+            continue;
+        };
+        if since.is_some_and(|since| first >= since) {
+            continue;
+        }
         // P7: the rows of days without punches begin here.
         let until = since.or(rows_until).unwrap_or(first);
         dates.extend(
@@ -122,17 +141,19 @@ async fn heard_of(
                 .take_while(|date| *date <= until)
                 .take(36_600),
         );
-        let row = employee::ActiveModel {
-            id: Set(id.to_owned()),
+        earlier.push(employee::ActiveModel {
+            id: Set(id.clone()),
             name: Set(None),
             department: Set(None),
             designation: Set(None),
             office: Set(None),
             active_from: Set(Some(first.to_string())),
             active_to: Set(None),
-            mapped: Set(mapped),
-        };
-        employee::Entity::insert(row)
+            mapped: Set(mapped.contains(id)),
+        });
+    }
+    for chunk in earlier.chunks(PORTION) {
+        employee::Entity::insert_many(chunk.to_vec())
             .on_conflict(
                 OnConflict::column(employee::Column::Id)
                     .update_column(employee::Column::ActiveFrom)
@@ -141,7 +162,11 @@ async fn heard_of(
             .exec_without_returning(db)
             .await?;
     }
-    mark_dirty(db, id, dates).await
+    let mut rows = Vec::new();
+    for (id, dates) in &days {
+        rows.extend(dates.iter().map(|date| dirty(id, *date)));
+    }
+    mark_rows(db, &rows).await
 }
 
 /// The same for somebody a human names, device or not.
@@ -150,8 +175,8 @@ pub(super) async fn named_by_hand(
     id: &str,
     date: NaiveDate,
 ) -> Result<(), DbErr> {
-    let rows_until = rows_until(db).await?;
-    heard_of(db, id, true, BTreeSet::from([date]), rows_until).await
+    let days = BTreeMap::from([(id.to_owned(), BTreeSet::from([date]))]);
+    heard_of(db, days, &BTreeSet::from([id.to_owned()])).await
 }
 
 /// Marks days of one employee as to be assessed.
@@ -162,15 +187,26 @@ pub async fn mark_dirty(
 ) -> Result<(), DbErr> {
     // Each once: `PostgreSQL` refuses to touch a row twice in one statement.
     let dates: BTreeSet<NaiveDate> = dates.into_iter().collect();
-    let rows: Vec<dirty_day::ActiveModel> = dates
+    let rows: Vec<_> = dates
         .into_iter()
-        .map(|date| dirty_day::ActiveModel {
-            employee: Set(employee.to_owned()),
-            date: Set(date.to_string()),
-            mark: Set(1),
-        })
+        .map(|date| dirty(employee, date))
         .collect();
-    for chunk in rows.chunks(1_000) {
+    mark_rows(db, &rows).await
+}
+
+fn dirty(employee: &str, date: NaiveDate) -> dirty_day::ActiveModel {
+    dirty_day::ActiveModel {
+        employee: Set(employee.to_owned()),
+        date: Set(date.to_string()),
+        mark: Set(1),
+    }
+}
+
+async fn mark_rows(
+    db: &impl ConnectionTrait,
+    rows: &[dirty_day::ActiveModel],
+) -> Result<(), DbErr> {
+    for chunk in rows.chunks(PORTION) {
         dirty_day::Entity::insert_many(chunk.to_vec())
             .on_conflict(
                 OnConflict::columns([dirty_day::Column::Employee, dirty_day::Column::Date])

@@ -1011,6 +1011,32 @@ async fn p7_a_delivery_without_news_and_the_next_rows_of_a_queue_scan_no_table()
     }
 }
 
+#[tokio::test]
+async fn storing_a_reading_asks_as_often_for_many_people_as_for_few() {
+    let mut counts = Vec::new();
+    for people in [2, 60] {
+        let punches = (1..=people).map(|id: u32| punch(&id.to_string(), "2026-03-05 08:00"));
+        let gate = terminal(punches).await;
+        let mut bridge = Bridge::new(NAIROBI, FRIDAY_NOON).await;
+        bridge.add("gate", &gate).await;
+        let told: Arc<Mutex<Vec<String>>> = Arc::default();
+        let listen = Arc::clone(&told);
+        bridge
+            .app
+            .store
+            .on_statement(move |statement| listen.lock().unwrap().push(statement.sql.clone()));
+        assert_eq!(bridge.poll().await.successful, 1);
+        let about_people = |sql: &&String| sql.contains("dirty_day") || sql.contains("employee");
+        counts.push(told.lock().unwrap().iter().filter(about_people).count());
+        assert_eq!(
+            bridge.app.store.employees().await.unwrap().len(),
+            people as usize
+        );
+    }
+    assert!(counts[0] > 0, "{counts:?}");
+    assert_eq!(counts[0], counts[1]);
+}
+
 /// The tables that a statement would go through from end to end, in the words of the query planner.
 async fn scans_of(store: &Store, statement: &Statement) -> Vec<String> {
     let explained = Statement {
