@@ -799,13 +799,18 @@ impl Config {
                 return Ok((Self::default(), None));
             }
             Err(error) => {
+                let remedy = if error.kind() == std::io::ErrorKind::PermissionDenied {
+                    "Run this as the user who runs the bridge, or name another file with --config."
+                } else {
+                    "Name an existing file with --config, or write one with `zk-bridge init`."
+                };
                 return Err(Failure::new(
                     "config",
                     format!(
                         "The configuration {} cannot be read: {error}.",
                         path.display()
                     ),
-                    "Name an existing file with --config, or write one with `zk-bridge init`.",
+                    remedy,
                 )
                 .into());
             }

@@ -478,7 +478,7 @@ impl DecodeError {
                  protocol on the same port."
             }
             Self::Checksum { .. } => {
-                "A packet was damaged. Try again; if it persists, turn checksum verification off."
+                "A packet was damaged. Try again; if it persists, look at the network in between."
             }
             Self::UnknownWidth { .. } => {
                 "This firmware has records of a shape that is not known. Please report the model, \

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::Exit;
 use super::context::Context;
 use super::output::{self, note, table};
+use crate::Failure;
 use crate::convert;
 use crate::jobs::poll::utc;
 use crate::jobs::sync;
@@ -172,7 +173,18 @@ impl Preview {
         let target = sync::chosen(&app, self.target.as_deref())?;
         let requests = sync::preview(&app, target, self.entry.as_deref(), self.limit).await?;
         if requests.is_empty() {
-            note("There is nothing to show: no record was queued for this target yet.");
+            if let Some(entry) = &self.entry {
+                return Err(Failure::new(
+                    "unknown_entry",
+                    format!("No entry {entry:?} was queued for {}.", target.id),
+                    "The ids are in the output of `zk-bridge crm preview` and `crm dead-letters --json`.",
+                )
+                .into());
+            }
+            note(
+                "There is nothing to show: no record was queued for this target yet. \
+                 The first `zk-bridge sync` queues what a new target has missed; `sync --dry-run` says how much.",
+            );
         }
         let shown: Vec<_> = requests
             .iter()

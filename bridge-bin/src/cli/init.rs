@@ -95,7 +95,11 @@ impl Init {
                 ("Time zone", written.then(|| zone.0.clone())),
                 (
                     "Administrator",
-                    self.admin.as_ref().map(|name| format!("{name} (added)")),
+                    Some(match &self.admin {
+                        Some(name) => format!("{name} (added)"),
+                        None if has_administrator => "exists already".to_owned(),
+                        None => "none yet".to_owned(),
+                    }),
                 ),
                 ("Next", Some(next.to_owned())),
             ])

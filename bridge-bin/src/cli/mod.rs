@@ -127,10 +127,13 @@ impl Cli {
             );
             if !help && std::env::args_os().any(|argument| argument == "--json") {
                 let text = error.to_string();
+                // What is missing or possible stands on lines of its own, up to the usage.
                 let message = text
                     .lines()
-                    .next()
-                    .unwrap_or_default()
+                    .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"))
+                    .flat_map(str::split_whitespace)
+                    .collect::<Vec<_>>()
+                    .join(" ")
                     .trim_start_matches("error: ")
                     .to_owned();
                 Output::new(true).failure(&args::usage(

@@ -147,8 +147,19 @@ pub(super) fn fields<'a>(fields: impl IntoIterator<Item = (&'a str, Option<Strin
 
 /// `1 record`, `2 records`.
 pub(super) fn count(number: impl Into<u64>, thing: &str) -> String {
-    let number = number.into();
-    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+    match number.into() {
+        1 => format!("1 {thing}"),
+        number => format!("{number} {}", plural(thing)),
+    }
+}
+
+/// Several of a thing.
+pub(super) fn plural(thing: &str) -> String {
+    match thing.strip_suffix('y') {
+        Some(stem) if !thing.ends_with("ay") => format!("{stem}ies"),
+        None if thing.ends_with("ch") => format!("{thing}es"),
+        _ => format!("{thing}s"),
+    }
 }
 
 /// Seconds as `h:mm`.

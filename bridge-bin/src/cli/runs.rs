@@ -84,7 +84,7 @@ impl Runs {
             runs: rows.into_iter().map(Row::of).collect(),
         };
         if document.runs.is_empty() && !context.output.is_json() {
-            note("Nothing ran yet. `zk-bridge serve` runs the jobs on schedule.");
+            note("Nothing ran on schedule yet; that is what `zk-bridge serve` does. Commands given by hand are not listed.");
             return Ok(Exit::Done);
         }
         context.output.report(&document, |document| {

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::Exit;
 use super::context::Context;
-use super::output::{count, fields, table};
+use super::output::{count, fields, plural, table};
 use crate::app::App;
 use crate::status::{Device, Service, Status, Target};
 use crate::zone;
@@ -154,7 +154,7 @@ fn device_row(device: &Device, at: &impl Fn(i64) -> String) -> [String; 5] {
 fn target_row(target: &Target, at: &impl Fn(i64) -> String) -> [String; 6] {
     [
         target.id.clone(),
-        format!("{}s", target.kind),
+        plural(target.kind),
         at(target.complete_until),
         target.waiting.to_string(),
         target.refused.to_string(),

@@ -86,7 +86,7 @@ impl Sync {
             force: self.force,
             dry_run: self.dry_run,
             although_paused: true,
-            stop: Some(stop),
+            stop: Some(stop.clone()),
         };
         if self.force && !self.dry_run && !self.yes && !confirmed(&app, &options).await? {
             note("Nothing was sent.");
@@ -99,12 +99,17 @@ impl Sync {
             .report(&report, |report| text(report, dry_run))?;
         if report.failed > 0 && !context.output.is_json() {
             note(
-                "What failed stays queued; see `zk-bridge crm stats`, and test the connection with `zk-bridge crm test`.",
+                "What failed is tried again by itself, unless it was refused for good: \
+                 see `zk-bridge crm dead-letters`, and test the connection with `zk-bridge crm test`.",
             );
+        }
+        let interrupted = stop.is_requested();
+        if interrupted {
+            note("Interrupted. What was not sent yet stays queued; run it again.");
         }
         let broken = report.targets.iter().any(|part| part.error.is_some());
         Ok(match Exit::of(report.failed, report.total) {
-            Exit::Done if broken => Exit::Partial,
+            Exit::Done if broken || interrupted => Exit::Partial,
             exit => exit,
         })
     }
@@ -153,7 +158,7 @@ fn text(report: &sync::Report, dry_run: bool) -> String {
         return lines.join("\n");
     }
     if report.total == 0 {
-        lines.push("Nothing to send.".to_owned());
+        lines.push("Nothing was sent.".to_owned());
     } else {
         let total = count(report.total, "record");
         lines.push(format!(

@@ -572,11 +572,13 @@ pub(super) async fn queue_for_new_target(app: &App, target: &Target) -> anyhow::
         let tx = app.store.begin().await?;
         targets::remember(&tx, &target.id, target.kind().name(), &target.fingerprint()).await?;
         tx.commit().await?;
-        tracing::info!(
-            target.id,
-            queued,
-            "the target is new, or what it is told has changed; it is told what it has missed"
-        );
+        if queued > 0 {
+            tracing::info!(
+                target.id,
+                queued,
+                "the target is new, or what it is told has changed; it is told what it has missed"
+            );
+        }
         Ok(queued)
     };
     under_lease(app, "job:process", Duration::from_mins(1), work).await

@@ -257,7 +257,7 @@ async fn refuse_content(
             return Err(Failure::new(
                 "not_empty",
                 format!(
-                    "{place} is not empty: its table {} has {rows} rows.",
+                    "{place} is not empty: its table {:?} has rows: {rows}.",
                     table.name
                 ),
                 remedy,
