@@ -84,7 +84,9 @@ impl Runs {
             runs: rows.into_iter().map(Row::of).collect(),
         };
         if document.runs.is_empty() && !context.output.is_json() {
-            note("Nothing ran on schedule yet; that is what `zk-bridge serve` does. Commands given by hand are not listed.");
+            note(
+                "Nothing ran on schedule yet; that is what `zk-bridge serve` does. Commands given by hand are not listed.",
+            );
             return Ok(Exit::Done);
         }
         context.output.report(&document, |document| {
