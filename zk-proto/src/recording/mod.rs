@@ -44,7 +44,9 @@
 //! stay as well. Checksums are made anew, and wrong ones stay wrong. Data that is not understood
 //! keeps its zeros and loses all else.
 //!
-//! Data sets are masked as a whole and cut again, since records lie across packets.
+//! Data sets are masked as a whole and cut again, since records lie across packets. A packet of which
+//! it is not certain where in its data set it lies, because others before it are missing, is data
+//! that is not understood.
 //!
 //! ```
 //! # #[cfg(all(feature = "client", feature = "mock"))]
