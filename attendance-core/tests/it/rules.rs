@@ -24,7 +24,7 @@ fn each_rule_is_listed_once_with_tests_that_exist() {
     let examples: serde_json::Value = serde_json::from_str(examples).expect("the examples");
     let cases = examples["cases"].as_array().expect("a list of cases");
     let rows = PAGE.lines().filter_map(|line| line.strip_prefix("//! | R"));
-    let mut listed = Vec::new();
+    let mut listed: Vec<u8> = Vec::new();
     for row in rows {
         let [number, _, tried, _] = row.split(" |").collect::<Vec<_>>()[..] else {
             panic!("a row has three columns: {row}");
@@ -45,7 +45,7 @@ fn each_rule_is_listed_once_with_tests_that_exist() {
         }
         listed.push(number.parse().expect("a number"));
     }
-    assert_eq!(listed, (1..=64).collect::<Vec<u8>>());
+    assert_eq!(listed, (1..=64).collect::<Vec<_>>());
 }
 
 /// Works two days, then has two off, counted from 10 March.
