@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::app::App;
+use crate::failure::Failure;
 use crate::store::entity::node;
 
 /// What is under way gets this long when the process stops.
@@ -61,6 +62,26 @@ impl Stop {
     pub fn is_requested(&self) -> bool {
         *self.0.borrow()
     }
+}
+
+/// Does `work` unless the process is asked to stop before it is done; what it made so far is taken back.
+pub async fn unless_stopped<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let (shutdown, mut stop) = Shutdown::new();
+    shutdown.on_signals();
+    tokio::select! {
+        result = work => result,
+        () = stop.requested() => Err(interrupted()),
+    }
+}
+
+/// What a command says that was stopped before it was done.
+pub fn interrupted() -> anyhow::Error {
+    Failure::new(
+        "interrupted",
+        "The command was interrupted.",
+        "Run it again when it suits.",
+    )
+    .into()
 }
 
 /// Says from time to time that this process serves the store, until asked to stop (B50).

@@ -13,6 +13,7 @@ use super::output::{count, note};
 use super::progress;
 use crate::app::App;
 use crate::clock::Clock;
+use crate::lifecycle::unless_stopped;
 use crate::secret;
 use crate::store::Store;
 use crate::store::backup::Copied;
@@ -48,19 +49,17 @@ impl Backup {
             .then(|| secret::export(&app.data_dir))
             .transpose()?;
         let bar = progress::rows(&context.output);
-        let tables = app
-            .store
-            .backup(
-                &self.file,
-                key,
-                self.force,
-                app.clock.now(),
-                &|done, total| {
-                    bar.set_length(total);
-                    bar.set_position(done);
-                },
-            )
-            .await?;
+        let tables = unless_stopped(Box::pin(app.store.backup(
+            &self.file,
+            key,
+            self.force,
+            app.clock.now(),
+            &|done, total| {
+                bar.set_length(total);
+                bar.set_position(done);
+            },
+        )))
+        .await?;
         bar.finish_and_clear();
         let document = json!({
             "file": self.file,
@@ -115,7 +114,7 @@ impl Restore {
         }
         let clock = Clock::from_env()?;
         let bar = progress::rows(&context.output);
-        let restored = Store::restore(
+        let restored = unless_stopped(Box::pin(Store::restore(
             location.clone(),
             &self.file,
             &data_dir,
@@ -125,7 +124,7 @@ impl Restore {
                 bar.set_length(total);
                 bar.set_position(done);
             },
-        )
+        )))
         .await?;
         bar.finish_and_clear();
         let document = json!({

@@ -14,6 +14,7 @@ use super::args;
 use super::context::Context;
 use super::output::count;
 use super::progress;
+use crate::lifecycle::unless_stopped;
 use crate::store::{DatabaseUrl, Location};
 
 /// The database itself
@@ -99,13 +100,14 @@ impl Move {
         let target = self.url.location()?;
         let app = context.app().await?;
         let bar = progress::rows(&context.output);
-        let tables = app
-            .store
-            .move_to(target.clone(), &|done, total| {
+        let tables = unless_stopped(Box::pin(app.store.move_to(
+            target.clone(),
+            &|done, total| {
                 bar.set_length(total);
                 bar.set_position(done);
-            })
-            .await?;
+            },
+        )))
+        .await?;
         bar.finish_and_clear();
         let rows: u64 = tables.iter().map(|table| table.rows).sum();
         let next = match &target {

@@ -8,10 +8,9 @@ use zk_proto::{Client, Encoding, Recorder};
 use super::args::{self, Address, CommKey, Transport};
 use super::context::Context;
 use super::output::note;
-use crate::Failure;
 use crate::devices::{self, Connected, Endpoint};
 use crate::jobs;
-use crate::lifecycle::{Shutdown, Stop};
+use crate::lifecycle::{self, Shutdown, Stop};
 use crate::store::entity::device;
 use crate::store::{Store, leases};
 
@@ -203,17 +202,8 @@ async fn connected<T>(
     tokio::select! {
         result = speak => result,
         // Within the lease, so that it is given back.
-        () = stop.requested() => Err(interrupted()),
+        () = stop.requested() => Err(lifecycle::interrupted()),
     }
-}
-
-fn interrupted() -> anyhow::Error {
-    Failure::new(
-        "interrupted",
-        "The command was interrupted.",
-        "Run it again when it suits.",
-    )
-    .into()
 }
 
 /// P9: an ad hoc command takes no lease, so the bridge may be reading the same terminal. Nothing here may fail.

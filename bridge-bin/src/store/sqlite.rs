@@ -22,6 +22,9 @@ pub(super) async fn open(
     let path = data_dir.join(FILE);
     let fresh = std::fs::metadata(&path).map_or(true, |data| data.len() == 0);
     let unusable = |error: &DbErr| unusable(&path, error);
+    if fresh {
+        make_private(&path);
+    }
     if !fresh {
         // Looked at by a connection that cannot write: turning WAL on would change the file already.
         let look = connect(&path, 1, true)
@@ -52,6 +55,16 @@ pub(super) async fn open(
         .await
         .map_err(|error| unusable(&error))?;
     Ok((write, read))
+}
+
+/// Makes the file, readable for its owner alone, before `SQLite` makes it for everybody; those beside it follow it.
+fn make_private(path: &Path) {
+    let mut options = std::fs::OpenOptions::new();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    // What cannot be written here is told when it is opened.
+    let _ = options.open(path);
 }
 
 /// The database of a data directory if there is one and it is ours, for reading only.

@@ -1,6 +1,6 @@
 //! The day at a glance.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use askama::Template;
@@ -10,12 +10,15 @@ use chrono::{Datelike, NaiveDate};
 
 use super::day::{Delivery, Row, Show, Stored};
 use super::html;
-use super::state::{self, Complete, DeliveryState, Run, Terminals};
+use super::state::{Complete, DeliveryState, Run, Terminals, runs};
 use super::words::{self, When, count};
+use crate::app::App;
+use crate::config::targets::Kind;
 use crate::http::Site;
 use crate::http::auth::{Session, User};
 use crate::http::error::Error;
-use crate::jobs::sync;
+use crate::store::entity::outbox;
+use crate::store::outbox::state;
 
 #[derive(Template)]
 #[template(path = "dashboard.html")]
@@ -165,10 +168,7 @@ pub(in crate::http) async fn page(
     let stored = Stored {
         records: app.store.records_on(date).await?,
         people: app.store.people_on(date).await?,
-        deliveries: app
-            .store
-            .delivery_on(sync::TARGET, &date.to_string())
-            .await?,
+        deliveries: deliveries(app, date).await?,
     };
     let mut rows = stored.rows(date, &app.zone, now);
     let records = rows.len();
@@ -205,8 +205,24 @@ pub(in crate::http) async fn page(
         unassessed: (unassessed > 0).then(|| count(unassessed, "person", "people")),
         terminals: Terminals::load(app, now).await?,
         delivery: DeliveryState::load(app, now).await?,
-        runs: state::runs(app, now).await?,
+        runs: runs(app, now).await?,
     })
+}
+
+/// The latest revision of each entry of a date at each target that is told days; what troubles most comes last.
+async fn deliveries(app: &App, date: NaiveDate) -> anyhow::Result<Vec<outbox::Model>> {
+    let mut latest = Vec::new();
+    for target in app.targets.iter().filter(|one| one.kind() == Kind::Day) {
+        let told = app.store.delivery_on(&target.id, &date.to_string()).await?;
+        let told = told.into_iter().map(|row| (row.entry_id.clone(), row));
+        latest.extend(told.collect::<BTreeMap<_, _>>().into_values());
+    }
+    latest.sort_by_key(|row| match row.state.as_str() {
+        state::REJECTED => 2,
+        state::PENDING => 1,
+        _ => 0,
+    });
+    Ok(latest)
 }
 
 #[cfg(test)]

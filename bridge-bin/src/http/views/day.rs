@@ -217,7 +217,7 @@ impl Delivery {
 pub(super) struct Stored {
     pub(super) records: Vec<daily_record::Model>,
     pub(super) people: HashMap<String, employee::Model>,
-    /// Oldest revision of each entry first.
+    /// What each target was told or is to be told; the last one of an entry is shown.
     pub(super) deliveries: Vec<outbox::Model>,
 }
 
