@@ -941,7 +941,7 @@ async fn a_foreign_database_on_a_server_is_refused_and_left_untouched() {
     let Some(url) = crate::postgres::database().await else {
         return;
     };
-    let other = sea_orm::Database::connect(&url).await.unwrap();
+    let other = Database::connect(&url).await.unwrap();
     other
         .execute_unprepared("CREATE TABLE payroll (id INTEGER)")
         .await
@@ -961,7 +961,7 @@ async fn a_foreign_database_is_refused_and_left_untouched() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join(FILE);
     let options = sea_orm::ConnectOptions::new(format!("sqlite://{}?mode=rwc", path.display()));
-    let other = sea_orm::Database::connect(options).await.unwrap();
+    let other = Database::connect(options).await.unwrap();
     other
         .execute_unprepared("CREATE TABLE payroll (id INTEGER)")
         .await
@@ -973,7 +973,7 @@ async fn a_foreign_database_is_refused_and_left_untouched() {
     assert_eq!(failure.kind, "foreign_database");
     assert!(failure.message.contains("payroll"), "{}", failure.message);
 
-    let after = sea_orm::Database::connect(format!("sqlite://{}", path.display()))
+    let after = Database::connect(format!("sqlite://{}", path.display()))
         .await
         .unwrap();
     let tables = Statement::from_string(DbBackend::Sqlite, "SELECT name FROM sqlite_master");
