@@ -373,18 +373,21 @@ fn last_line(text: &str) -> String {
         .to_owned()
 }
 
+/// In one pass: a tag holds no other, so no letter is looked at more than twice.
 fn without_tags(html: &str) -> String {
     let mut text = String::with_capacity(html.len());
     let mut rest = html;
     while let Some((before, after)) = rest.split_once('<') {
         text.push_str(before);
-        match after.split_once('>') {
+        let end = after.find(['<', '>']);
+        match end.map(|end| (&after[..end], &after[end..])) {
             // "5 < 6" is no tag.
             Some((tag, after))
-                if tag.starts_with(|letter: char| letter.is_alphabetic() || letter == '/') =>
+                if after.starts_with('>')
+                    && tag.starts_with(|letter: char| letter.is_alphabetic() || letter == '/') =>
             {
                 text.push(' ');
-                rest = after;
+                rest = &after[1..];
             }
             _ => {
                 text.push('<');
@@ -454,5 +457,17 @@ mod tests {
     #[test]
     fn tags_go_and_comparisons_stay() {
         assert_eq!(without_tags("a<br>b</b> 5 < 6 > 4 <"), "a b  5 < 6 > 4 <");
+        assert_eq!(without_tags("<a <b>c"), "<a  c");
+    }
+
+    #[test]
+    fn a_body_of_brackets_is_read_in_one_pass() {
+        for body in ["<".repeat(1 << 20), "<a".repeat(1 << 19)] {
+            assert_eq!(without_tags(&body), body);
+            let closed = format!("{body}>");
+            assert!(without_tags(&closed).len() >= body.len() - 1);
+            let message = json!({"_error_message": body});
+            assert_eq!(said(&message.to_string()).1, body);
+        }
     }
 }
