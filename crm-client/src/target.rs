@@ -13,7 +13,7 @@ use reqwest::header::HeaderValue;
 use url::Url;
 
 use crate::address::{address, is_loopback, plain};
-use crate::answer::{Verdict, batch, single};
+use crate::answer::{Verdict, batch, batch_of_one, single};
 use crate::connector::frappe::{Frappe, FrappeOptions};
 use crate::connector::odoo::{Login, Odoo, OdooOptions};
 #[cfg(feature = "template")]
@@ -438,6 +438,10 @@ impl Target {
             #[cfg(feature = "template")]
             (Wire::Template(template), Step::Batch(_)) => {
                 template.judge_batch(answer, told, hidden)
+            }
+            // These send a single entry as a batch of one.
+            (Wire::DeviceExport | Wire::DeviceData | Wire::Webhook, Step::Single(index)) => {
+                batch_of_one(answer, &entries[*index], hidden)
             }
             (_, Step::Single(_)) => {
                 single(answer, hidden).map(|outcome| Verdict::of(answer, outcome))
