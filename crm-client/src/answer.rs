@@ -1,5 +1,7 @@
 //! What one HTTP answer means.
 
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::slice;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -154,7 +156,7 @@ pub(crate) fn batch(answer: &Answer, entries: &[Entry], hidden: &str) -> Result<
         _ => {}
     }
     Ok(match single(answer, hidden)? {
-        Outcome::Accepted { .. } | Outcome::AlreadyKnown
+        taken @ (Outcome::Accepted { .. } | Outcome::AlreadyKnown)
             if (200..=299).contains(&answer.status) =>
         {
             let failures = || failures(json.as_ref()?, entries, hidden).map(Verdict::Done);
@@ -167,7 +169,11 @@ pub(crate) fn batch(answer: &Answer, entries: &[Entry], hidden: &str) -> Result<
                 {
                     Verdict::Split
                 }
-                None => Verdict::Done(vec![Outcome::Accepted { remote_id: None }; entries.len()]),
+                // An id of several entries is that of none.
+                None if entries.len() > 1 => {
+                    Verdict::Done(vec![Outcome::Accepted { remote_id: None }; entries.len()])
+                }
+                None => Verdict::Done(vec![taken]),
             }
         }
         outcome @ Outcome::Retry { .. } => Verdict::of(answer, outcome),
@@ -176,14 +182,36 @@ pub(crate) fn batch(answer: &Answer, entries: &[Entry], hidden: &str) -> Result<
     })
 }
 
+/// What the answer to a batch of one means. Such a batch can be refused inside a success like any other, but there is
+/// nothing left to split: what a larger batch would be split for is its refusal.
+pub(crate) fn batch_of_one(answer: &Answer, entry: &Entry, hidden: &str) -> Result<Verdict, Error> {
+    let outcome = match single(answer, hidden)? {
+        _ if (200..=299).contains(&answer.status) => {
+            match batch(answer, slice::from_ref(entry), hidden)? {
+                Verdict::Split => Outcome::Rejected {
+                    reason: answer.reason(None, hidden),
+                },
+                verdict => return Ok(verdict),
+            }
+        }
+        outcome => outcome,
+    };
+    Ok(Verdict::of(answer, outcome))
+}
+
 /// `{"results":[{"idempotency_key", "status", "remote_id", "reason"}]}`: one per entry, found by key or by place.
 fn results(json: &Value, entries: &[Entry], hidden: &str) -> Option<Vec<Outcome>> {
     let items = json.get("results")?.as_array()?;
-    let by_key = |entry: &Entry| {
-        items.iter().find(|item| {
-            item.get("idempotency_key").and_then(Value::as_str) == Some(entry.key().as_str())
-        })
-    };
+    if items.len() > entries.len() {
+        return None;
+    }
+    let mut keyed = HashMap::new();
+    for item in items {
+        if let Some(key) = item.get("idempotency_key").and_then(Value::as_str) {
+            keyed.entry(key).or_insert(item);
+        }
+    }
+    let by_key = |entry: &Entry| keyed.get(entry.key().as_str()).copied();
     let keyless = |item: &&Value| item.get("idempotency_key").is_none();
     let by_place = |index| {
         items
@@ -233,8 +261,12 @@ fn results(json: &Value, entries: &[Entry], hidden: &str) -> Option<Vec<Outcome>
 /// The names under which targets list what they did not take.
 const FAILURES: [&str; 4] = ["failed_records", "rejected", "errors", "failed"];
 
+/// Failures are compared with no more entries than this, times the size of the batch: an answer is not ours, and must
+/// not keep us busy.
+const COMPARISONS: usize = 64;
+
 /// `{"failed_records":[{"employee_id", "timestamp", "error"}]}`: all were taken but these, if it is plain which they
-/// are. Where it is not, the batch is sent in halves, and what was taken arrives once more.
+/// are: an item repeats what one entry said, and contradicts nothing that it said. Where it is not, the batch is sent in halves, and what was taken arrives once more.
 fn failures(json: &Value, entries: &[Entry], hidden: &str) -> Option<Vec<Outcome>> {
     let items = FAILURES
         .into_iter()
@@ -243,10 +275,35 @@ fn failures(json: &Value, entries: &[Entry], hidden: &str) -> Option<Vec<Outcome
     if counted.is_some_and(|count| count != items.len() as u64) {
         return None;
     }
+    if items.len() > entries.len() {
+        return None;
+    }
+    let said: Vec<_> = entries.iter().map(said).collect();
+    let mut sayers: HashMap<(&str, &str), Vec<usize>> = HashMap::new();
+    for (index, said) in said.iter().enumerate() {
+        for (name, value) in said {
+            sayers.entry((name, value)).or_default().push(index);
+        }
+    }
+    let names: HashSet<&str> = sayers.keys().map(|(name, _)| *name).collect();
     let mut outcomes = vec![Outcome::Accepted { remote_id: None }; entries.len()];
+    let mut comparisons = COMPARISONS * entries.len();
     for item in items {
-        let mut meant = (0..entries.len()).filter(|&index| is_about(item, &entries[index]));
-        let (Some(index), None) = (meant.next(), meant.next()) else {
+        let told = told(item, &names);
+        // Whoever is meant is among those who said the rarest of it.
+        let sayers = told
+            .iter()
+            .filter_map(|(name, value)| sayers.get(&(*name, value.as_str())))
+            .min_by_key(|sayers| sayers.len())?;
+        comparisons = comparisons.checked_sub(sayers.len())?;
+        let contradicts = |index: usize| {
+            let differs = |(name, value): &(&str, String)| {
+                said[index].get(name).is_some_and(|said| said != value)
+            };
+            told.iter().any(differs)
+        };
+        let mut meant = sayers.iter().filter(|index| !contradicts(**index));
+        let (Some(&index), None) = (meant.next(), meant.next()) else {
             return None;
         };
         let reason = words_of(item).map_or_else(
@@ -258,33 +315,51 @@ fn failures(json: &Value, entries: &[Entry], hidden: &str) -> Option<Vec<Outcome
     Some(outcomes)
 }
 
-/// The item repeats something that the entry said, under our name or a device format's, and contradicts nothing.
-fn is_about(item: &Value, entry: &Entry) -> bool {
+/// What an entry said, under our names and those of the device formats.
+fn said(entry: &Entry) -> BTreeMap<&str, String> {
     let content = |name: &str| entry.content().get(name).and_then(scalar);
-    let half = |pick: fn((&str, &str)) -> String| Some(pick(content("time")?.split_once(' ')?));
-    let said = |name: &str| match name {
-        "status" | "reason" | "message" | "detail" | "error" | "errors" => None,
-        "idempotency_key" => Some(entry.key().to_string()),
-        "entry_id" => Some(entry.entry_id().to_owned()),
-        "employee_id" | "emp_no" => content("user_id"),
-        "timestamp" => content("time"),
-        "punch_date" => half(|(date, _)| date.to_owned()),
-        "punch_time" => half(|(_, time)| time.to_owned()),
-        "date" => content("date").or_else(|| half(|(date, _)| date.to_owned())),
+    let (date, time) = content("time")
+        .and_then(|time| {
+            let (date, time) = time.split_once(' ')?;
+            Some((date.to_owned(), time.to_owned()))
+        })
+        .unzip();
+    let ours = entry.content().as_object().into_iter().flatten();
+    let mut said: BTreeMap<_, _> = ours
+        .filter_map(|(name, value)| Some((name.as_str(), scalar(value)?)))
+        .collect();
+    let others = [
+        ("idempotency_key", Some(entry.key().to_string())),
+        ("entry_id", Some(entry.entry_id().to_owned())),
+        ("employee_id", content("user_id")),
+        ("emp_no", content("user_id")),
+        ("timestamp", content("time")),
+        ("punch_date", date.clone()),
+        ("punch_time", time),
+        ("date", content("date").or(date)),
+    ];
+    said.extend(
+        others
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?))),
+    );
+    said
+}
+
+/// What an item repeats of things that entries say by these names.
+fn told<'a>(item: &'a Value, names: &HashSet<&str>) -> Vec<(&'a str, String)> {
+    let of_the_entry = |name: &str| match name {
+        "status" | "reason" | "message" | "detail" | "error" | "errors" => false,
         // Of an export's record it is the second half, of ours the whole.
-        "time" if item.get("timestamp").is_some() => None,
-        name => content(name),
+        "time" => item.get("timestamp").is_none(),
+        _ => true,
     };
-    let mut agreed = false;
-    for (name, value) in item.as_object().into_iter().flatten() {
-        if let (Some(said), Some(told)) = (said(name), scalar(value)) {
-            if said != told {
-                return false;
-            }
-            agreed = true;
-        }
-    }
-    agreed
+    item.as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(name, _)| names.contains(name.as_str()) && of_the_entry(name))
+        .filter_map(|(name, value)| Some((name.as_str(), scalar(value)?)))
+        .collect()
 }
 
 fn scalar(value: &Value) -> Option<String> {
@@ -470,6 +545,8 @@ fn plain_address(address: &str, hidden: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn answer(status: u16, body: &str) -> Answer {
@@ -697,6 +774,119 @@ mod tests {
             ));
         }
         assert_eq!(single(&answer(409, ""), ""), Ok(Outcome::AlreadyKnown));
+    }
+
+    fn told_of(count: usize) -> Vec<Entry> {
+        (0..count)
+            .map(|user| {
+                let content = json!({"user_id": user.to_string(), "time": "2026-03-02 08:01:10"});
+                Entry::new("t", user.to_string(), 1, false, content)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_batch_of_one_is_refused_like_a_larger_one() {
+        let entry = &told_of(1)[0];
+        let verdict = |status, body: Value| {
+            let verdict = batch_of_one(&answer(status, &body.to_string()), entry, "");
+            match verdict.unwrap() {
+                Verdict::Done(outcomes) => outcomes,
+                _ => panic!("a single entry cannot be split"),
+            }
+        };
+        let key = entry.key().as_str();
+        for refused in [
+            json!({"failed": 1, "failed_records": [{"employee_id": "0", "error": "no such employee"}]}),
+            json!({"results": [{"idempotency_key": key, "status": "rejected"}]}),
+            json!({"results": [{"status": 422}]}),
+            // What would split a larger batch: nobody can say that it was taken.
+            json!({"failed": 1}),
+            json!({"failed_records": [{"employee_id": "9"}]}),
+            json!({"results": [{"status": "odd"}]}),
+            json!({"results": [{"status": "ok"}, {"status": "ok"}]}),
+        ] {
+            let outcomes = verdict(200, refused.clone());
+            assert!(
+                matches!(outcomes[..], [Outcome::Rejected { .. }]),
+                "{refused}: {outcomes:?}"
+            );
+        }
+        assert!(matches!(
+            verdict(207, json!({}))[..],
+            [Outcome::Rejected { .. }]
+        ));
+        let with_id = json!({"results": [{"idempotency_key": key, "status": "ok", "id": 5}]});
+        assert_eq!(verdict(200, with_id), [accepted_as("5")]);
+        assert_eq!(verdict(201, json!({"id": 6})), [accepted_as("6")]);
+        assert_eq!(
+            verdict(200, json!({"duplicate": true})),
+            [Outcome::AlreadyKnown]
+        );
+        assert_eq!(verdict(409, json!({})), [Outcome::AlreadyKnown]);
+        assert!(batch_of_one(&answer(404, ""), entry, "").is_err());
+    }
+
+    /// Ten thousand entries and as many items: read at once, or not at all.
+    #[test]
+    fn long_lists_are_found_by_index() {
+        let entries = told_of(10_000);
+        let items = |item: &dyn Fn(&Entry) -> Value| entries.iter().rev().map(item).collect();
+        let listed: Value =
+            items(&|entry| json!({"idempotency_key": entry.key().as_str(), "status": "rejected"}));
+        let refused = |reason: &str| {
+            let reason = reason.to_owned();
+            Some(vec![Outcome::Rejected { reason }; entries.len()])
+        };
+        let unsaid = "refused without a reason";
+        assert_eq!(
+            results(&json!({"results": listed}), &entries, ""),
+            refused(unsaid)
+        );
+        let failed: Value = items(
+            &|entry| json!({"employee_id": entry.entry_id(), "timestamp": "2026-03-02 08:01:10", "error": "no"}),
+        );
+        assert_eq!(
+            failures(&json!({"failed_records": failed}), &entries, ""),
+            refused("no")
+        );
+        let hostile: Value =
+            items(&|_| json!({"timestamp": "2026-03-02 08:01:10", "employee_id": "x"}));
+        assert_eq!(
+            failures(&json!({"failed_records": hostile}), &entries, ""),
+            None
+        );
+        // More items than entries are about something else.
+        assert_eq!(
+            failures(&json!({"failed_records": failed}), &entries[1..], ""),
+            None
+        );
+        assert_eq!(
+            results(&json!({"results": listed}), &entries[1..], ""),
+            None
+        );
+    }
+
+    /// Each item means one entry, but only after a look at half of them.
+    #[test]
+    fn no_answer_is_compared_without_end() {
+        let entries: Vec<_> = (0..1000)
+            .map(|index| {
+                let (kind, state) = if index == 0 {
+                    ("in", 1)
+                } else {
+                    [("in", 0), ("out", 1)][index % 2]
+                };
+                let content = json!({"kind": kind, "punch_state": state});
+                Entry::new("t", index.to_string(), 1, false, content)
+            })
+            .collect();
+        let item = json!({"kind": "in", "punch_state": 1});
+        let failed = |count| json!({"failed_records": vec![item.clone(); count]});
+        let one = failures(&failed(1), &entries, "").unwrap();
+        let delivered = one.iter().filter(|outcome| outcome.is_delivered()).count();
+        assert_eq!((delivered, one[0].is_delivered()), (999, false));
+        assert_eq!(failures(&failed(1000), &entries, ""), None);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use url::Url;
 
 use crate::Error;
 use crate::plan::{Answer, Reply};
-use crate::request::Request;
+use crate::request::{Request, is_open};
 use crate::trust::{self, Trust};
 
 /// More of an answer is never read. It is enough for the results of some thousand entries.
@@ -105,7 +105,7 @@ impl Http {
         let mut headers = HeaderMap::with_capacity(request.headers.len());
         for (name, value) in &request.headers {
             let mut value = HeaderValue::from_str(value).ok()?;
-            value.set_sensitive(name == "authorization");
+            value.set_sensitive(!is_open(name));
             headers.insert(HeaderName::from_bytes(name.as_bytes()).ok()?, value);
         }
         let builder = self.client.request(method, url).headers(headers);
@@ -203,4 +203,22 @@ fn root_cause(error: &reqwest::Error) -> String {
         .last()
         .map(ToString::to_string)
         .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_that_may_be_secret_are_marked() {
+        let http = Http::new(Duration::from_secs(1), true, &Trust::System).unwrap();
+        let request = Request::post_json("http://localhost/", &serde_json::json!({}))
+            .authorised("Token", "s3cret")
+            .header("x-api-key", "literal")
+            .header("idempotency-key", "k");
+        let built = http.build(&request).unwrap();
+        let marked = |name| built.headers()[name].is_sensitive();
+        assert!(marked("authorization") && marked("x-api-key"));
+        assert!(!marked("content-type") && !marked("accept") && !marked("idempotency-key"));
+    }
 }

@@ -5,6 +5,14 @@ use serde_json::Value;
 /// Larger bodies are never sent: a batch is split instead. Many servers (nginx, unless told otherwise) take no more.
 const BODY_CAP: usize = 1024 * 1024;
 
+/// Stands for every secret in what is shown.
+pub(crate) const HIDDEN: &str = "[hidden]";
+
+/// The value of this header is nobody's secret.
+pub(crate) fn is_open(header: &str) -> bool {
+    ["accept", "content-type", "idempotency-key"].contains(&header)
+}
+
 /// A request as it goes out; in a [preview](crate::Target::preview) `[hidden]` stands for every secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {

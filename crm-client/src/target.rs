@@ -13,7 +13,7 @@ use reqwest::header::HeaderValue;
 use url::Url;
 
 use crate::address::{address, is_loopback, plain};
-use crate::answer::{Verdict, batch, single};
+use crate::answer::{Verdict, batch, batch_of_one, single};
 use crate::connector::frappe::{Frappe, FrappeOptions};
 use crate::connector::odoo::{Login, Odoo, OdooOptions};
 #[cfg(feature = "template")]
@@ -21,6 +21,7 @@ use crate::connector::template::{Flaw, Template, TemplateOptions};
 use crate::connector::{device, json, webhook};
 use crate::http::Http;
 use crate::plan::{self, Answer, Ending, Plan, Reply, Step};
+use crate::request::HIDDEN;
 use crate::{Crm, Entry, Error, Outcome, Reached, Request, Token, Trust, time};
 
 /// What the entries of a target are about.
@@ -324,7 +325,7 @@ impl Target {
     }
 
     /// The requests that a push of these entries would make, if the target took each at the first try; nothing is sent.
-    /// `[hidden]` stands for secrets, and for signatures made with them; `<…>` for what only the target can tell.
+    /// `[hidden]` stands for secrets, for signatures made with them, and for the values of configured headers; `<…>` for what only the target can tell.
     ///
     /// An error is what an entry would be refused for without being sent.
     ///
@@ -393,11 +394,14 @@ impl Target {
             }
             #[cfg(feature = "template")]
             (Wire::Template(template), step) => {
-                let request = match step {
+                let mut request = match step {
                     Step::Single(index) => template.single(&entries[*index], secret),
                     Step::Batch(_) => template.batch(told, secret),
                 }
                 .map_err(Flaw::of_entry)?;
+                if preview {
+                    template.hide_headers(&mut request);
+                }
                 if template.places_token() {
                     return Ok(request);
                 }
@@ -434,10 +438,16 @@ impl Target {
         let (hidden, told) = (self.token.expose(), &entries[step.range()]);
         match (&self.wire, step) {
             #[cfg(feature = "template")]
-            (Wire::Template(template), Step::Single(_)) => template.judge_single(answer, hidden),
+            (Wire::Template(template), Step::Single(index)) => {
+                template.judge_single(answer, &entries[*index], hidden)
+            }
             #[cfg(feature = "template")]
             (Wire::Template(template), Step::Batch(_)) => {
                 template.judge_batch(answer, told, hidden)
+            }
+            // These send a single entry as a batch of one.
+            (Wire::DeviceExport | Wire::DeviceData | Wire::Webhook, Step::Single(index)) => {
+                batch_of_one(answer, &entries[*index], hidden)
             }
             (_, Step::Single(_)) => {
                 single(answer, hidden).map(|outcome| Verdict::of(answer, outcome))
@@ -539,8 +549,6 @@ impl Crm for Target {
         })
     }
 }
-
-const HIDDEN: &str = "[hidden]";
 
 /// Follows a plan with up to `concurrency` steps under way.
 ///

@@ -1,7 +1,7 @@
 //! Employee check-ins of Frappe HRMS, formerly part of `ERPNext`.
 //!
 //! A check-in is found again by its name, which is our remote id. Frappe knows no idempotency keys, but takes no second
-//! check-in of the same employee, time and direction, and says so.
+//! check-in of the same employee, time and direction, and says so; then its name is looked up.
 
 use serde_json::{Value, json};
 use url::Url;
@@ -18,6 +18,12 @@ const DOCTYPE: &str = "Employee Checkin";
 const DUPLICATE: &str = "already has a log with the same timestamp";
 
 /// How check-ins are made.
+///
+/// A correction takes the earlier check-in away by its name, the remote id, whatever employee, time or terminal it was
+/// under. Where no answer ever told the name, or that check-in is gone, it is looked for under the employee and time of
+/// the correction, and the terminal's serial number or name. So one check-in can remain that a human must remove: that
+/// of a revision whose answer was lost, and which a revision of another employee, another time or other names of the
+/// terminal took the place of before it was tried again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FrappeOptions {
@@ -102,30 +108,53 @@ impl Frappe<'_> {
         }
         let said = Said::of(&answer);
         if said.words.contains(DUPLICATE) {
-            return Ok(Outcome::AlreadyKnown);
+            return self.known(http, entry).await;
         }
         let refusal = self.refusal(&answer);
         if !said.is_in_unknown_words() || !refusal.is_rejection() {
             return Err(refusal);
         }
         // A site in another language has other words for it; what it holds is the same in all.
-        match self.holds(http, entry).await {
-            Ok(true) => Ok(Outcome::AlreadyKnown),
+        match self.find(http, entry, false).await {
+            Ok(Some(_)) => self.known(http, entry).await,
             Err(lost @ (Ending::NotConnected { .. } | Ending::NoAnswer { .. })) => Err(lost),
-            Ok(false) | Err(_) => Err(refusal),
+            Ok(None) | Err(_) => Err(refusal),
+        }
+    }
+
+    /// Of a check-in that is there already: its name, by which the next correction takes it away, if it is ours. What a
+    /// human or another system entered has none for us, and who may only insert never learns it.
+    async fn known(self, http: &Http, entry: &Entry) -> Result<Outcome, Ending> {
+        match self.find(http, entry, true).await {
+            Ok(Some(name)) => Ok(Outcome::Accepted {
+                remote_id: Some(name),
+            }),
+            Ok(None) | Err(Ending::Failed(Error::Unauthorised { .. } | Error::NotHere { .. })) => {
+                Ok(Outcome::AlreadyKnown)
+            }
+            Err(ending) if ending.is_rejection() => Ok(Outcome::AlreadyKnown),
+            Err(ending) => Err(ending),
         }
     }
 
     /// Whether an earlier revision was there, and is no more.
     async fn take_away(self, http: &Http, entry: &Entry) -> Result<bool, Ending> {
-        let name = match entry.prior_remote_id() {
-            Some(name) => Some(name.to_owned()),
-            // The answer that told the name was lost.
-            None if entry.deleted() || entry.revision() > 1 => self.find(http, entry, true).await?,
-            None => None,
-        };
-        let Some(name) = name else { return Ok(false) };
-        let answer = ask(http, &self.remove(&name)).await?;
+        if let Some(name) = entry.prior_remote_id()
+            && self.take_away_named(http, name).await?
+        {
+            return Ok(true);
+        }
+        // The answer that told the name was lost, or that of a correction which got as far as taking this one away.
+        if (entry.deleted() || entry.revision() > 1)
+            && let Some(name) = self.find(http, entry, true).await?
+        {
+            return self.take_away_named(http, &name).await;
+        }
+        Ok(false)
+    }
+
+    async fn take_away_named(self, http: &Http, name: &str) -> Result<bool, Ending> {
+        let answer = ask(http, &self.remove(name)).await?;
         if is_success(&answer) {
             single(&answer, self.secret).map_err(Ending::Failed)?;
             return Ok(true);
@@ -135,10 +164,6 @@ impl Frappe<'_> {
             return Ok(false);
         }
         Err(self.refusal(&answer))
-    }
-
-    async fn holds(self, http: &Http, entry: &Entry) -> Result<bool, Ending> {
-        Ok(self.find(http, entry, false).await?.is_some())
     }
 
     /// The name of the check-in of this employee, time and (if `ours`) terminal.
@@ -153,9 +178,11 @@ impl Frappe<'_> {
             json!(["time", "=", time]),
         ];
         if ours {
-            filters.push(match device(entry) {
-                Some(device) => json!(["device_id", "=", device]),
-                None => json!(["device_id", "is", "not set"]),
+            // An earlier revision may have been sent before the terminal's serial number was known.
+            let devices: Vec<_> = devices(entry).collect();
+            filters.push(match devices[..] {
+                [] => json!(["device_id", "is", "not set"]),
+                _ => json!(["device_id", "in", devices]),
             });
         } else if let Some(direction) = log_type(entry) {
             filters.push(json!(["log_type", "=", direction]));
@@ -178,7 +205,7 @@ impl Frappe<'_> {
             "employee_field_value": text(entry, "user_id")?,
             "employee_fieldname": self.options.employee_field,
             "timestamp": text(entry, "time")?,
-            "device_id": device(entry),
+            "device_id": devices(entry).next(),
             "log_type": log_type(entry),
             "skip_auto_attendance": u8::from(self.options.skip_auto_attendance),
         });
@@ -294,9 +321,11 @@ fn is_success(answer: &Answer) -> bool {
     (200..=299).contains(&answer.status)
 }
 
-/// A short text by which the terminal can be told.
-fn device(entry: &Entry) -> Option<&str> {
-    optional(entry, "device_serial").or_else(|| optional(entry, "device_name"))
+/// The short texts by which the terminal can be told, the best first.
+fn devices(entry: &Entry) -> impl Iterator<Item = &str> {
+    ["device_serial", "device_name"]
+        .into_iter()
+        .filter_map(|name| optional(entry, name))
 }
 
 fn log_type(entry: &Entry) -> Option<&'static str> {
@@ -373,18 +402,21 @@ fn last_line(text: &str) -> String {
         .to_owned()
 }
 
+/// In one pass: a tag holds no other, so no letter is looked at more than twice.
 fn without_tags(html: &str) -> String {
     let mut text = String::with_capacity(html.len());
     let mut rest = html;
     while let Some((before, after)) = rest.split_once('<') {
         text.push_str(before);
-        match after.split_once('>') {
+        let end = after.find(['<', '>']);
+        match end.map(|end| (&after[..end], &after[end..])) {
             // "5 < 6" is no tag.
             Some((tag, after))
-                if tag.starts_with(|letter: char| letter.is_alphabetic() || letter == '/') =>
+                if after.starts_with('>')
+                    && tag.starts_with(|letter: char| letter.is_alphabetic() || letter == '/') =>
             {
                 text.push(' ');
-                rest = after;
+                rest = &after[1..];
             }
             _ => {
                 text.push('<');
@@ -454,5 +486,17 @@ mod tests {
     #[test]
     fn tags_go_and_comparisons_stay() {
         assert_eq!(without_tags("a<br>b</b> 5 < 6 > 4 <"), "a b  5 < 6 > 4 <");
+        assert_eq!(without_tags("<a <b>c"), "<a  c");
+    }
+
+    #[test]
+    fn a_body_of_brackets_is_read_in_one_pass() {
+        for body in ["<".repeat(1 << 20), "<a".repeat(1 << 19)] {
+            assert_eq!(without_tags(&body), body);
+            let closed = format!("{body}>");
+            assert!(without_tags(&closed).len() >= body.len() - 1);
+            let message = json!({"_error_message": body});
+            assert_eq!(said(&message.to_string()).1, body);
+        }
     }
 }

@@ -15,7 +15,7 @@ use url::Url;
 use super::json::key_of;
 use crate::address::address;
 use crate::answer::{self, Answer, Verdict, remote_id_at, words_at};
-use crate::request::Request;
+use crate::request::{HIDDEN, Request, is_open};
 use crate::{DayEntry, Entry, Error, Kind, Outcome, PunchEntry, SessionEntry};
 
 /// A target described by templates (minijinja, which is Jinja).
@@ -28,6 +28,9 @@ use crate::{DayEntry, Entry, Error, Kind, Outcome, PunchEntry, SessionEntry};
 /// `{"id": {{ user_id }}}`; in an address percent-encoded, where null has no place. The address may not change its
 /// host. Where no template uses `token`, it is sent as `Authorization`. Every template is tried on a sample when the
 /// target is made; what it makes as JSON must be JSON.
+///
+/// Where the address names the entry, 404 and 410 speak of that entry: a deletion finds it gone already, all else is
+/// refused. 403 there does not tell whether it means one entry or all, so the entry is tried again.
 ///
 /// ```
 /// use crm_client::{Connector, Kind, PunchEntry, Target, TargetOptions, TemplateOptions};
@@ -96,6 +99,7 @@ pub struct SuccessRule {
     /// 2xx is a success that is not listed.
     pub statuses: Vec<RangeInclusive<u16>>,
     /// The JSON value at this pointer must be this one (`"1"` and `1` are the same); for targets that refuse with 200.
+    /// An answer that is no JSON says neither yes nor no: the entry is tried again.
     pub field: Option<(String, Value)>,
 }
 
@@ -114,6 +118,8 @@ pub(crate) struct Template {
     content_type: String,
     pub(crate) batch_url: Option<Url>,
     base: Url,
+    /// The address is one of the entry's own.
+    names_entry: bool,
     places_token: bool,
     success: SuccessRule,
     remote_id: Option<String>,
@@ -202,6 +208,7 @@ impl Template {
             }
         }
         let mut places_token = false;
+        let mut names_entry = false;
         for (part, source) in sources {
             environment
                 .add_template_owned(part.clone(), source)
@@ -209,7 +216,9 @@ impl Template {
             let template = environment
                 .get_template(&part)
                 .map_err(|error| bad_template(&part, &error))?;
-            places_token |= template.undeclared_variables(false).contains("token");
+            let mut used = template.undeclared_variables(false);
+            places_token |= used.remove("token");
+            names_entry |= part == "url" && !used.is_empty();
         }
         let mut template = Self {
             environment,
@@ -218,6 +227,7 @@ impl Template {
             batch_url: options.batch_url.as_deref().map(address).transpose()?,
             // Replaced at once by what the sample makes of the template.
             base: address("https://localhost/")?,
+            names_entry,
             places_token,
             success: options.success,
             remote_id: options.remote_id,
@@ -312,14 +322,14 @@ impl Template {
             .map_err(|error| Flaw::of(part, &error))
     }
 
-    pub(crate) fn judge_single(&self, answer: &Answer, hidden: &str) -> Result<Verdict, Error> {
-        let outcome = match self.says_yes(answer) {
-            Some(true) => {
-                if answer.is_web_page() && self.success.field.is_none() {
-                    return Err(Error::WebPage {
-                        status: answer.status,
-                    });
-                }
+    pub(crate) fn judge_single(
+        &self,
+        answer: &Answer,
+        entry: &Entry,
+        hidden: &str,
+    ) -> Result<Verdict, Error> {
+        let outcome = match self.ruling(answer)? {
+            Ruling::Yes => {
                 let json = answer.json();
                 match (&self.remote_id, &json) {
                     (Some(pointer), Some(json)) => Outcome::Accepted {
@@ -329,10 +339,21 @@ impl Template {
                     (None, json) => answer::accepted(json.as_ref()),
                 }
             }
-            Some(false) => self.refusal(answer, hidden),
-            None => match answer::single(answer, hidden)? {
-                Outcome::Rejected { .. } => self.refusal(answer, hidden),
-                outcome => outcome,
+            Ruling::No => self.refusal(answer, hidden),
+            Ruling::Unreadable => unreadable(answer, hidden),
+            Ruling::None => match answer.status {
+                404 | 410 if self.names_entry && entry.deleted() => Outcome::AlreadyKnown,
+                404 | 410 if self.names_entry => self.refusal(answer, hidden),
+                // Of this entry or of all: that of all passes once somebody acts, and holds nobody up if it was of one.
+                403 if self.names_entry => Outcome::Retry {
+                    after: None,
+                    sent: true,
+                    reason: answer.reason(None, hidden),
+                },
+                _ => match answer::single(answer, hidden)? {
+                    Outcome::Rejected { .. } => self.refusal(answer, hidden),
+                    outcome => outcome,
+                },
             },
         };
         Ok(Verdict::of(answer, outcome))
@@ -344,33 +365,51 @@ impl Template {
         entries: &[Entry],
         hidden: &str,
     ) -> Result<Verdict, Error> {
-        match self.says_yes(answer) {
-            Some(false) => Ok(Verdict::Split),
-            Some(true) if !(200..=299).contains(&answer.status) => Ok(Verdict::Done(vec![
+        match self.ruling(answer)? {
+            Ruling::No => Ok(Verdict::Split),
+            Ruling::Unreadable => Ok(Verdict::of(answer, unreadable(answer, hidden))),
+            Ruling::Yes if !(200..=299).contains(&answer.status) => Ok(Verdict::Done(vec![
                 Outcome::Accepted { remote_id: None };
                 entries.len()
             ])),
-            _ => answer::batch(answer, entries, hidden),
+            Ruling::Yes | Ruling::None => answer::batch(answer, entries, hidden),
         }
     }
 
-    /// `None`: the rule does not speak of this status.
-    fn says_yes(&self, answer: &Answer) -> Option<bool> {
-        let listed = |status| {
-            self.success
-                .statuses
-                .iter()
-                .any(|range| range.contains(status))
-        };
-        if !listed(&answer.status) {
-            return (200..=299).contains(&answer.status).then_some(false);
+    /// What the rule says. A web page speaks for whatever stands before the target, not of an entry.
+    fn ruling(&self, answer: &Answer) -> Result<Ruling, Error> {
+        let status = answer.status;
+        let listed = self
+            .success
+            .statuses
+            .iter()
+            .any(|range| range.contains(&status));
+        if !listed && !(200..=299).contains(&status) {
+            return Ok(Ruling::None);
         }
-        let Some((pointer, wanted)) = &self.success.field else {
-            return Some(true);
-        };
-        let json = answer.json();
-        let found = json.as_ref().and_then(|json| json.pointer(pointer));
-        Some(found.is_some_and(|found| found == wanted || plain(found) == plain(wanted)))
+        let of_entry = self.names_entry && matches!(status, 404 | 410);
+        if answer.is_web_page() && !of_entry {
+            return Err(Error::WebPage { status });
+        }
+        Ok(match (&self.success.field, answer.json()) {
+            _ if !listed => Ruling::No,
+            (None, _) => Ruling::Yes,
+            (Some(_), None) => Ruling::Unreadable,
+            (Some((pointer, wanted)), Some(json)) => match json.pointer(pointer) {
+                Some(found) if found == wanted || plain(found) == plain(wanted) => Ruling::Yes,
+                _ => Ruling::No,
+            },
+        })
+    }
+
+    /// Hides what the configuration says in headers: a template may hold a secret as it is.
+    pub(crate) fn hide_headers(&self, request: &mut Request) {
+        for (name, value) in &mut request.headers {
+            let configured = self.headers.iter().any(|(known, _)| known == name.as_str());
+            if configured && !is_open(name) {
+                HIDDEN.clone_into(value);
+            }
+        }
     }
 
     fn refusal(&self, answer: &Answer, hidden: &str) -> Outcome {
@@ -381,6 +420,24 @@ impl Template {
         Outcome::Rejected {
             reason: answer.reason(words, hidden),
         }
+    }
+}
+
+/// What a [`SuccessRule`] makes of an answer.
+enum Ruling {
+    Yes,
+    No,
+    /// It needs a field of a JSON that is none, or was cut.
+    Unreadable,
+    /// It does not speak of this status.
+    None,
+}
+
+fn unreadable(answer: &Answer, hidden: &str) -> Outcome {
+    Outcome::Retry {
+        after: None,
+        sent: true,
+        reason: answer.reason(None, hidden),
     }
 }
 

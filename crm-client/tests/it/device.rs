@@ -185,6 +185,27 @@ async fn s152_a_partial_success_that_names_its_failures_is_taken_at_its_word() {
     }
 }
 
+/// A lone punch is the usual case of a live terminal.
+#[tokio::test]
+async fn s152_a_lone_record_is_refused_in_a_success_too() {
+    for connector in [Connector::DeviceExport, Connector::DeviceData] {
+        let server = MockServer::start().await;
+        let failed = json!({"employee_id": "1", "error": "no such employee"});
+        let answer = json!({"failed": 1, "failed_records": [failed]});
+        Mock::given(method("POST"))
+            .respond_with(status(200).set_body_json(answer))
+            .expect(1)
+            .mount(&server)
+            .await;
+        let outcomes = target(&server.uri(), connector)
+            .push(&[punch("1", 1)])
+            .await
+            .unwrap();
+        let reason = "no such employee".to_owned();
+        assert_eq!(outcomes, [Outcome::Rejected { reason }]);
+    }
+}
+
 /// Nobody, or more than one, could be meant: then it is found out by halves.
 #[tokio::test]
 async fn s152_failures_that_could_be_anybodys_are_found_by_splitting() {

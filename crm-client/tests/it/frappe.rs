@@ -46,6 +46,27 @@ async fn inserting(template: ResponseTemplate) -> MockServer {
     server
 }
 
+/// The site lists these check-ins of employee 17 when asked for ours.
+async fn holding(server: &MockServer, names: &[&str]) {
+    Mock::given(path("/api/resource/Employee"))
+        .and(query_param(
+            "filters",
+            r#"[["attendance_device_id","=","17"]]"#,
+        ))
+        .respond_with(status(200).set_body_json(json!({"data": [{"name": "HR-EMP-1"}]})))
+        .mount(server)
+        .await;
+    let names: Vec<_> = names.iter().map(|name| json!({"name": name})).collect();
+    Mock::given(path("/api/resource/Employee%20Checkin"))
+        .and(query_param(
+            "filters",
+            r#"[["employee","=","HR-EMP-1"],["time","=","2026-03-02 08:01:10"],["device_id","in",["SN1","Gate"]]]"#,
+        ))
+        .respond_with(status(200).set_body_json(json!({"data": names})))
+        .mount(server)
+        .await;
+}
+
 async fn outcome_of(template: ResponseTemplate) -> Result<Outcome, Error> {
     let server = inserting(template).await;
     let outcomes = site(&server.uri()).push(&[punch("17", 1)]).await?;
@@ -90,6 +111,102 @@ async fn a_check_in_is_posted_to_the_documented_method() {
 async fn a_duplicate_time_stamp_is_known_already() {
     let words = "This employee already has a log with the same timestamp.<Br><a href=\"/app/employee-checkin/X\">X</a>";
     assert_eq!(outcome_of(thrown(words)).await, Ok(Outcome::AlreadyKnown));
+}
+
+/// Else the next correction, of another employee perhaps, would not find what it corrects.
+#[tokio::test]
+async fn the_name_of_a_duplicate_is_learnt_if_it_is_ours() {
+    let words = "This employee already has a log with the same timestamp.";
+    for (names, outcome) in [
+        (
+            &["C1"][..],
+            Outcome::Accepted {
+                remote_id: Some("C1".into()),
+            },
+        ),
+        (&[], Outcome::AlreadyKnown),
+    ] {
+        let server = inserting(thrown(words)).await;
+        holding(&server, names).await;
+        let outcomes = site(&server.uri()).push(&[punch("17", 1)]).await.unwrap();
+        assert_eq!(outcomes, [outcome]);
+    }
+}
+
+/// Who may not look still inserts; a site in trouble is asked again, for the name is worth it.
+#[tokio::test]
+async fn a_duplicate_whose_name_cannot_be_learnt_is_known_or_tried_again() {
+    let words = "This employee already has a log with the same timestamp.";
+    for (code, known) in [(403, true), (404, true), (417, true), (502, false)] {
+        let server = inserting(thrown(words)).await;
+        Mock::given(method("GET"))
+            .respond_with(status(code))
+            .mount(&server)
+            .await;
+        let outcomes = site(&server.uri()).push(&[punch("17", 1)]).await.unwrap();
+        assert_eq!(outcomes[0] == Outcome::AlreadyKnown, known, "{outcomes:?}");
+        assert_eq!(
+            matches!(outcomes[0], Outcome::Retry { sent: true, .. }),
+            !known
+        );
+    }
+}
+
+/// The employee changed: only the name that was learnt leads to the old check-in.
+#[tokio::test]
+async fn a_punch_that_went_to_somebody_else_leaves_the_first() {
+    let words = "This employee already has a log with the same timestamp.";
+    let server = MockServer::start().await;
+    Mock::given(body_partial_json(json!({"employee_field_value": "17"})))
+        .respond_with(thrown(words))
+        .mount(&server)
+        .await;
+    Mock::given(body_partial_json(json!({"employee_field_value": "18"})))
+        .respond_with(made("C2"))
+        .mount(&server)
+        .await;
+    holding(&server, &["C1"]).await;
+    Mock::given(method("DELETE"))
+        .and(path("/api/resource/Employee%20Checkin/C1"))
+        .respond_with(status(202).set_body_json(json!({"message": "ok"})))
+        .expect(1)
+        .mount(&server)
+        .await;
+    let site = site(&server.uri());
+    let Outcome::Accepted { remote_id } = site.push(&[punch("17", 1)]).await.unwrap().remove(0)
+    else {
+        panic!("the name was not learnt")
+    };
+    let entry = punch("18", 2).with_prior_remote_id(remote_id);
+    let remote_id = Some("C2".to_owned());
+    assert_eq!(
+        site.push(&[entry]).await.unwrap(),
+        [Outcome::Accepted { remote_id }]
+    );
+}
+
+/// Revision 2 took C1 away and brought C2, and its answer was lost; revision 3 knows of C1 alone.
+#[tokio::test]
+async fn what_an_unanswered_correction_brought_is_found_by_what_it_was() {
+    let server = MockServer::start().await;
+    holding(&server, &["C2"]).await;
+    for (name, answer) in [
+        (
+            "C1",
+            status(404).set_body_json(json!({"exc_type": "DoesNotExistError"})),
+        ),
+        ("C2", status(202).set_body_json(json!({"message": "ok"}))),
+    ] {
+        Mock::given(method("DELETE"))
+            .and(path(format!("/api/resource/Employee%20Checkin/{name}")))
+            .respond_with(answer)
+            .expect(1)
+            .mount(&server)
+            .await;
+    }
+    let entry = crate::wire::deleted_punch("17").with_prior_remote_id(Some("C1".into()));
+    let outcomes = site(&server.uri()).push(&[entry]).await.unwrap();
+    assert_eq!(outcomes, [Outcome::Accepted { remote_id: None }]);
 }
 
 #[tokio::test]
@@ -201,6 +318,7 @@ async fn a_correction_half_done_is_finished() {
         .respond_with(status(404).set_body_json(json!({"exc_type": "DoesNotExistError"})))
         .mount(&server)
         .await;
+    holding(&server, &[]).await;
     let entry = punch("17", 2).with_prior_remote_id(Some("C1".into()));
     let outcomes = site(&server.uri()).push(&[entry]).await.unwrap();
     assert_eq!(
@@ -227,7 +345,7 @@ async fn a_deleted_punch_is_removed_by_name_or_by_what_it_was() {
     Mock::given(path("/api/resource/Employee%20Checkin"))
         .and(query_param(
             "filters",
-            r#"[["employee","=","HR-EMP-1"],["time","=","2026-03-02 08:01:10"],["device_id","=","SN1"]]"#,
+            r#"[["employee","=","HR-EMP-1"],["time","=","2026-03-02 08:01:10"],["device_id","in",["SN1","Gate"]]]"#,
         ))
         .respond_with(status(200).set_body_json(json!({"data": [{"name": "C1"}]})))
         .expect(1)

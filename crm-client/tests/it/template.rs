@@ -217,11 +217,107 @@ async fn a_target_that_refuses_with_200_is_understood_by_a_field() {
             })
         );
     }
-    let reason = "the target answered 200: nothing of the kind".to_owned();
-    let other = status(200).set_body_string("nothing of the kind");
+}
+
+/// Somebody answers for the target: no entry is lost over it.
+#[tokio::test]
+async fn what_a_field_rule_cannot_read_is_no_refusal() {
+    let rule = |template: &mut TemplateOptions| {
+        template.success.field = Some(("/status".into(), json!("ok")));
+    };
+    let with_batches = |template: &mut TemplateOptions| {
+        rule(template);
+        template.batch_body = Some("{{ records }}".into());
+    };
+    let page = status(200).set_body_raw("<!doctype html><p>Maintenance", "text/html");
+    let long = json!({"padding": "x".repeat(2 << 20), "status": "ok"});
+    for (answer, page) in [
+        (page, true),
+        (status(200).set_body_string("back soon"), false),
+        (status(204), false),
+        (status(200).set_body_json(long), false),
+    ] {
+        let server = answering(answer).await;
+        let entries = [punch("17", 1), punch("18", 1)];
+        for (target, entries) in [
+            (target(&server.uri(), rule), &entries[..1]),
+            (target(&server.uri(), with_batches), &entries[..]),
+        ] {
+            let outcomes = target.push(entries).await;
+            if page {
+                assert_eq!(outcomes, Err(Error::WebPage { status: 200 }));
+            } else {
+                let outcomes = outcomes.unwrap();
+                assert!(
+                    outcomes
+                        .iter()
+                        .all(|outcome| matches!(outcome, Outcome::Retry { sent: true, .. })),
+                    "{outcomes:?}"
+                );
+            }
+        }
+    }
+}
+
+/// What an entry's own address says is of that entry; what the address of all says is of the target.
+#[tokio::test]
+async fn an_entry_that_is_gone_holds_nobody_up() {
+    let server = MockServer::start().await;
+    for (user, answer) in [
+        (
+            "1",
+            status(404).set_body_json(json!({"detail": "Not found."})),
+        ),
+        ("2", status(410)),
+        (
+            "3",
+            status(403).set_body_json(json!({"detail": "not yours"})),
+        ),
+        ("4", status(200)),
+    ] {
+        Mock::given(path(format!("/{user}")))
+            .respond_with(answer)
+            .mount(&server)
+            .await;
+    }
+    let own = target(&format!("{}/{{{{ user_id }}}}", server.uri()), |template| {
+        template.method = "{{ 'DELETE' if deleted else 'PUT' }}".into();
+    });
+    let gone: Vec<_> = ["1", "2"].map(crate::wire::deleted_punch).into();
     assert_eq!(
-        outcome_of(other, rule).await,
-        Ok(Outcome::Rejected { reason })
+        own.push(&gone).await.unwrap(),
+        [Outcome::AlreadyKnown, Outcome::AlreadyKnown]
+    );
+    let entries = ["1", "2", "3", "4"].map(|user| punch(user, 2));
+    let outcomes = own.push(&entries).await.unwrap();
+    let reason = |words: &str| format!("the target answered {words}");
+    assert_eq!(
+        outcomes[..2],
+        [
+            Outcome::Rejected {
+                reason: reason("404: Not found.")
+            },
+            Outcome::Rejected {
+                reason: reason("410")
+            },
+        ]
+    );
+    let not_yet = Outcome::Retry {
+        after: None,
+        sent: true,
+        reason: reason("403: not yours"),
+    };
+    assert_eq!(outcomes[2], not_yet);
+    assert!(outcomes[3].is_delivered());
+    let of_all = target(
+        &format!("{}/1?key={{{{ token }}}}", server.uri()),
+        |template| {
+            template.method = "PUT".into();
+        },
+    );
+    assert_eq!(
+        of_all.push(&entries[..1]).await,
+        Err(Error::NotHere { status: 404 })
     );
 }
 
@@ -433,17 +529,31 @@ async fn null_has_no_place_in_an_address() {
 }
 
 #[test]
-fn a_preview_hides_the_token_wherever_it_was_put() {
+fn a_preview_hides_the_token_and_whatever_headers_hold() {
     let target = target("https://hr.example.com/?key={{ token }}", |template| {
-        template.headers = vec![("X-Key".into(), "k {{ token }}".into())];
+        template.headers = vec![
+            ("X-Key".into(), "k {{ token }}".into()),
+            ("X-Other-Key".into(), "l1teral".into()),
+            ("Accept".into(), "text/plain".into()),
+        ];
         template.body = r#"{"key": {{ token }}}"#.into();
     });
     let request = target.preview(&[punch("17", 1)]).remove(0).unwrap();
-    assert!(!format!("{request:?}").contains("s3cret"));
-    assert_eq!(request.body, r#"{"key": "[hidden]"}"#);
+    let shown = format!("{request:?}");
     assert!(
-        request
-            .headers
-            .contains(&("x-key".into(), "k [hidden]".into()))
+        !shown.contains("s3cret") && !shown.contains("l1teral"),
+        "{shown}"
     );
+    assert_eq!(request.body, r#"{"key": "[hidden]"}"#);
+    for (name, value) in [
+        ("x-key", "[hidden]"),
+        ("x-other-key", "[hidden]"),
+        ("accept", "text/plain"),
+        ("content-type", "application/json"),
+    ] {
+        assert!(
+            request.headers.contains(&(name.into(), value.into())),
+            "{shown}"
+        );
+    }
 }

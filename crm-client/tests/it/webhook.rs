@@ -45,6 +45,21 @@ async fn a_receiver_can_tell_who_sent_it_and_never_sees_the_secret() {
     );
 }
 
+#[tokio::test]
+async fn a_lone_record_that_the_receiver_refuses_is_refused() {
+    let server = MockServer::start().await;
+    let entry = punch("17", 1);
+    let result = json!({"idempotency_key": entry.key().as_str(), "status": "rejected", "reason": "no such badge"});
+    Mock::given(method("POST"))
+        .respond_with(status(200).set_body_json(json!({"results": [result]})))
+        .expect(1)
+        .mount(&server)
+        .await;
+    let outcomes = target(&server.uri()).push(&[entry]).await.unwrap();
+    let reason = "no such badge".to_owned();
+    assert_eq!(outcomes, [Outcome::Rejected { reason }]);
+}
+
 #[test]
 fn a_webhook_without_a_secret_is_none() {
     let options = TargetOptions::new(
