@@ -179,13 +179,10 @@ impl Store {
 
     /// Tells every statement as it is executed: for finding what is slow, and for tests.
     pub fn on_statement(&mut self, tell: impl Fn(&Statement) + Clone + Send + Sync + 'static) {
-        let (also, too) = (tell.clone(), tell.clone());
-        self.read
-            .set_metric_callback(move |info| tell(info.statement));
-        self.write
-            .set_metric_callback(move |info| also(info.statement));
-        self.beside
-            .set_metric_callback(move |info| too(info.statement));
+        for db in [&mut self.read, &mut self.write, &mut self.beside] {
+            let tell = tell.clone();
+            db.set_metric_callback(move |info| tell(info.statement));
+        }
     }
 
     /// The connection that writes, for tests that make it fail.
