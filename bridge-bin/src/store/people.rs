@@ -113,6 +113,26 @@ async fn heard_of(
         .as_ref()
         .and_then(|row| row.active_from.as_deref())
         .and_then(|text| text.parse().ok());
+    if mapped && known.as_ref().is_some_and(|row| !row.mapped) {
+        // Who only stood in for a user is a person now, and every day may be sent.
+        let recorded: Vec<String> = daily_record::Entity::find()
+            .select_only()
+            .column(daily_record::Column::Date)
+            .filter(daily_record::Column::Employee.eq(id))
+            .into_tuple()
+            .all(db)
+            .await?;
+        dates.extend(
+            recorded
+                .iter()
+                .filter_map(|date| date.parse::<NaiveDate>().ok()),
+        );
+        employee::Entity::update_many()
+            .col_expr(employee::Column::Mapped, Expr::value(true))
+            .filter(employee::Column::Id.eq(id))
+            .exec(db)
+            .await?;
+    }
     if since.is_none_or(|since| first < since) {
         // P7: the rows of days without punches begin here.
         let until = since.or(rows_until).unwrap_or(first);
