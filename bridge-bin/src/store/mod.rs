@@ -6,6 +6,7 @@
 
 pub mod accounts;
 pub mod alarms;
+mod back_off;
 pub mod backup;
 pub mod bell;
 mod copy;

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use super::entity::{entry, outbox};
 use super::queue::{self, Change};
-use super::{Store, storable};
+use super::{Store, back_off, storable};
 
 /// States of an outbox row.
 pub mod state {
@@ -28,9 +28,6 @@ pub mod state {
     /// A newer revision took its place before it was sent.
     pub const SUPERSEDED: &str = "superseded";
 }
-
-/// The longest wait between two attempts, in seconds.
-const LONGEST_WAIT: i64 = 6 * 3600;
 
 /// Numbers for S48.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
@@ -456,7 +453,7 @@ async fn note_failure(
                 change.last_attempt = Set(row.last_attempt);
             }
             let tried = if *sent { row.attempts } else { 0 };
-            let wait = Ord::max(back_off(retry_seconds, tried), seconds(*after));
+            let wait = Ord::max(back_off::spread(retry_seconds, tried), seconds(*after));
             change.due_at = Set(now + wait);
             change.state = Set(state::PENDING.to_owned());
             change.settled_at = Set(None);
@@ -479,15 +476,6 @@ pub(super) fn seconds(wait: Option<Duration>) -> i64 {
     i64::try_from(wait.as_secs()).unwrap_or(0)
 }
 
-/// Doubling waits up to six hours, up to a quarter less by chance, so that what failed together does not come back in
-/// step.
-pub(super) fn back_off(base: i64, attempts: i32) -> i64 {
-    let doubled = base
-        .saturating_mul(1_i64 << attempts.clamp(0, 20))
-        .clamp(0, LONGEST_WAIT);
-    doubled - rand::random_range(0..=doubled / 4)
-}
-
 /// The entry exactly as it was frozen when it was queued.
 pub fn thaw(
     row: &outbox::Model,
@@ -502,26 +490,4 @@ pub fn thaw(
         &row.key,
     )?;
     Ok(entry.with_prior_remote_id(prior_remote_id))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::back_off;
-
-    #[test]
-    fn waits_double_up_to_six_hours_and_differ() {
-        let waits = |base, attempts| -> BTreeSet<i64> {
-            (0..200).map(|_| back_off(base, attempts)).collect()
-        };
-        assert!(waits(30, 0).iter().all(|wait| (23..=30).contains(wait)));
-        assert!(waits(30, 3).iter().all(|wait| (180..=240).contains(wait)));
-        assert!(
-            waits(30, 30)
-                .iter()
-                .all(|wait| (16_200..=21_600).contains(wait))
-        );
-        assert!(waits(30, 30).len() > 50, "what failed together spreads");
-    }
 }

@@ -9,9 +9,9 @@ use sea_orm::{
     QueryFilter, QuerySelect,
 };
 
-use super::entity::{entry, target};
-use super::outbox::{back_off, seconds};
-use super::{Store, storable};
+use super::entity::{entry, meta, target};
+use super::outbox::seconds;
+use super::{Store, back_off, storable};
 
 impl Store {
     /// The remembered state of a target.
@@ -52,7 +52,7 @@ impl Store {
             Some((reason, base)) => target::ActiveModel {
                 id: Set(id.to_owned()),
                 paused_reason: Set(Some(storable(reason).into_owned())),
-                paused_until: Set(Some(now + back_off(base, found.pauses))),
+                paused_until: Set(Some(now + back_off::spread(base, found.pauses))),
                 pauses: Set(found.pauses + 1),
                 ..Default::default()
             },
