@@ -284,15 +284,13 @@ impl Target {
 
     /// The environment variable that may give one of its secrets.
     fn variable(&self, what: &str) -> String {
-        let id = self.id.to_ascii_uppercase().replace('-', "_");
-        format!("ZK_BRIDGE_TARGET_{id}_{what}")
+        variable(&self.id, what)
     }
 
     /// Takes its secrets from the environment, where they are given.
     fn overlay(&mut self, environment: &BTreeMap<String, String>) {
         for (what, place) in [("TOKEN", &mut self.token), ("SECRET", &mut self.secret)] {
-            let id = self.id.to_ascii_uppercase().replace('-', "_");
-            let name = format!("ZK_BRIDGE_TARGET_{id}_{what}");
+            let name = variable(&self.id, what);
             if let Some(text) = environment.get(&name).filter(|text| !text.is_empty()) {
                 *place = text.clone().into();
             }
@@ -507,6 +505,12 @@ pub(super) fn first_line(path: &Path, setting: &str) -> anyhow::Result<SecretStr
         Failure::new(
             "config",
             format!("{setting} {} {why}.", path.display()),
+/// The environment variable that may give a secret of the target `id`.
+fn variable(id: &str, what: &str) -> String {
+    let id = id.to_ascii_uppercase().replace('-', "_");
+    format!("ZK_BRIDGE_TARGET_{id}_{what}")
+}
+
             "Put the secret into that file, alone on its first line.",
         )
     };
