@@ -186,6 +186,12 @@ impl Connector {
             Self::Odoo => &[Kind::Session],
         }
     }
+
+    /// Whether a later revision takes the place of an earlier one. In the forms of terminals it would be one more punch,
+    /// and nothing can be withdrawn.
+    pub const fn corrects(self) -> bool {
+        !matches!(self, Self::DeviceExport | Self::DeviceData)
+    }
 }
 
 impl Kind {
@@ -499,18 +505,18 @@ pub(super) fn check(targets: &[Target]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The secret in a file: its first line.
-pub(super) fn first_line(path: &Path, setting: &str) -> anyhow::Result<SecretString> {
-    let refused = |why: String| {
-        Failure::new(
-            "config",
-            format!("{setting} {} {why}.", path.display()),
 /// The environment variable that may give a secret of the target `id`.
 fn variable(id: &str, what: &str) -> String {
     let id = id.to_ascii_uppercase().replace('-', "_");
     format!("ZK_BRIDGE_TARGET_{id}_{what}")
 }
 
+/// The secret in a file: its first line.
+pub(super) fn first_line(path: &Path, setting: &str) -> anyhow::Result<SecretString> {
+    let refused = |why: String| {
+        Failure::new(
+            "config",
+            format!("{setting} {} {why}.", path.display()),
             "Put the secret into that file, alone on its first line.",
         )
     };

@@ -346,6 +346,7 @@ async fn changes(
 async fn assess_employee(
     app: &App,
     targets: &[&Target],
+        corrects: target.connector.corrects(),
     item: &Work,
     bounds: Bounds,
 ) -> anyhow::Result<Vec<(Assessed, Material)>> {

@@ -25,7 +25,9 @@ pub mod state {
     pub const SENT: &str = "sent";
     /// A dead letter: the target refused it for good.
     pub const REJECTED: &str = "rejected";
-    /// A newer revision took its place before it was sent.
+    /// A dead letter that a human closed.
+    pub const DISMISSED: &str = "dismissed";
+    /// A newer revision took its place before it was sent, or it takes back what was never sent.
     pub const SUPERSEDED: &str = "superseded";
 }
 
