@@ -46,9 +46,14 @@ async fn clean_up(app: &App, dry_run: bool) -> anyhow::Result<Report> {
             .today()
             .checked_sub_days(Days::new(u64::from(retention.punches_days)))
             .unwrap_or(NaiveDate::MIN);
+        let targets: Vec<&str> = app
+            .targets
+            .iter()
+            .map(|target| target.id.as_str())
+            .collect();
         let open = app
             .store
-            .open_days(|instant| zone::date_at(&app.zone, instant))
+            .open_days(&targets, |instant| zone::date_at(&app.zone, instant))
             .await?;
         let first = open.into_iter().min_by_key(|holder| holder.date);
         let holder = first.filter(|holder| holder.date < wanted);

@@ -12,6 +12,7 @@ pub mod bell;
 mod copy;
 pub mod dashboard;
 pub mod days;
+pub mod dead_letters;
 pub mod devices;
 pub mod due;
 pub mod entity;

@@ -42,13 +42,15 @@ pub struct Stats {
     pub unsynced: u64,
     /// Unsynced ones that were refused, or tried often without success.
     pub failed: u64,
+    /// Those whose latest revision was refused, and that a human closed.
+    pub dismissed: u64,
     /// synced / total, in per cent with one decimal.
     pub sync_percentage: f64,
 }
 
 impl Stats {
-    fn of(total: u64, unsynced: u64, failed: u64) -> Self {
-        let synced = total.saturating_sub(unsynced);
+    fn of(total: u64, unsynced: u64, failed: u64, dismissed: u64) -> Self {
+        let synced = total.saturating_sub(unsynced + dismissed);
         let tenths = (synced * 1000 + total / 2).checked_div(total).unwrap_or(0);
         #[expect(clippy::cast_precision_loss, reason = "at most 1000")]
         let sync_percentage = tenths as f64 / 10.0;
@@ -57,6 +59,7 @@ impl Stats {
             synced,
             unsynced,
             failed,
+            dismissed,
             sync_percentage,
         }
     }
@@ -68,6 +71,7 @@ impl Stats {
             self.total + other.total,
             self.unsynced + other.unsynced,
             self.failed + other.failed,
+            self.dismissed + other.dismissed,
         )
     }
 }
@@ -328,7 +332,8 @@ impl Store {
 
     /// S48: how the queue of a target stands.
     pub async fn stats(&self, target: &str, max_retries: u32) -> Result<Stats, DbErr> {
-        // Older revisions are superseded when a newer one is queued, so an entry has at most one row that is open.
+        // Older revisions are superseded when a newer one is queued, so an entry has at most one row that is open or
+        // dismissed.
         let total = entry::Entity::find()
             .filter(entry::Column::Target.eq(target))
             .count(self.reader())
@@ -347,7 +352,12 @@ impl Store {
             )
             .count(self.reader())
             .await?;
-        Ok(Stats::of(total, unsynced, failed))
+        let dismissed = outbox::Entity::find()
+            .filter(outbox::Column::Target.eq(target))
+            .filter(outbox::Column::State.eq(state::DISMISSED))
+            .count(self.reader())
+            .await?;
+        Ok(Stats::of(total, unsynced, failed, dismissed))
     }
 
     /// The state of the latest revision of each entry of a date.
@@ -424,7 +434,7 @@ async fn note_remote_ids(
 }
 
 /// A refusal, or an attempt to be made once more. A row that was superseded while it was under way stays so: the newer
-/// revision says it all.
+/// revision says it all. So does one that a human closed.
 async fn note_failure(
     tx: &DatabaseTransaction,
     attempt: &Attempt,
@@ -466,7 +476,7 @@ async fn note_failure(
         .set(change)
         .filter(outbox::Column::Id.eq(row.id))
         .filter(outbox::Column::Key.eq(&row.key))
-        .filter(outbox::Column::State.ne(state::SUPERSEDED))
+        .filter(outbox::Column::State.is_not_in([state::SUPERSEDED, state::DISMISSED]))
         .exec(tx)
         .await?;
     Ok(())

@@ -339,7 +339,7 @@ async fn push_portion(
     Ok(())
 }
 
-/// Closes the open rows of these entries; returns since when each has been waiting.
+/// Closes the open and the dismissed rows of these entries; returns since when each has been waiting.
 async fn supersede(
     tx: &DatabaseTransaction,
     target: &str,
@@ -353,17 +353,18 @@ async fn supersede(
         sea_orm::Condition::all()
             .add(outbox::Column::Target.eq(target))
             .add(outbox::Column::EntryId.is_in(entries.iter().copied()))
-            .add(outbox::Column::State.is_in([state::PENDING, state::REJECTED]))
+            .add(outbox::Column::State.is_in([state::PENDING, state::REJECTED, state::DISMISSED]))
     };
-    let waiting: Vec<(String, i64)> = outbox::Entity::find()
+    let closed: Vec<(String, i64, String)> = outbox::Entity::find()
         .select_only()
         .column(outbox::Column::EntryId)
         .column(outbox::Column::QueuedAt)
+        .column(outbox::Column::State)
         .filter(open())
         .into_tuple()
         .all(tx)
         .await?;
-    if !waiting.is_empty() {
+    if !closed.is_empty() {
         outbox::Entity::update_many()
             .col_expr(outbox::Column::State, Expr::value(state::SUPERSEDED))
             .col_expr(outbox::Column::SettledAt, Expr::value(now))
@@ -371,7 +372,13 @@ async fn supersede(
             .exec(tx)
             .await?;
     }
-    Ok(waiting.into_iter().collect())
+    // Nobody waited any more for what was dismissed.
+    let waiting = closed
+        .into_iter()
+        .filter(|(_, _, state)| state != state::DISMISSED);
+    Ok(waiting
+        .map(|(entry_id, queued_at, _)| (entry_id, queued_at))
+        .collect())
 }
 
 impl Change {
@@ -381,6 +388,7 @@ impl Change {
             .map_err(|error| DbErr::Custom(format!("outbox row {}: {error}", row.id)))?;
         Ok(Self {
             deleted: row.deleted,
+            is_silent: false,
             last: entry.revision,
             hash: entry.content_hash.clone(),
             draft: Draft {
@@ -388,7 +396,6 @@ impl Change {
                 employee: row.employee,
                 date: row.date,
                 content,
-            is_silent: false,
                 may_begin: true,
             },
         })
