@@ -171,7 +171,10 @@ pub(super) async fn named_by_hand(
     date: NaiveDate,
 ) -> Result<(), DbErr> {
     let rows_until = rows_until(db).await?;
-    heard_of(db, id, true, BTreeSet::from([date]), rows_until).await
+    // Whoever only stands in for a user stays so: naming somebody maps nobody.
+    let known = employee::Entity::find_by_id(id).one(db).await?;
+    let mapped = known.is_none_or(|row| row.mapped);
+    heard_of(db, id, mapped, BTreeSet::from([date]), rows_until).await
 }
 
 /// Marks days of one employee as to be assessed.

@@ -1355,7 +1355,21 @@ async fn a_stand_in_that_a_mapping_names_is_a_person_from_then_on() {
     let bridge = Bridge::new(&toml, FRIDAY_NOON).await;
     bridge.add_to("branch", &branch, "branch", None).await;
     bridge.turn().await;
-    assert_eq!(bridge.sync().await.total, 0);
+    let by_hand = NewCorrection {
+        kind: "add_punch",
+        target: None,
+        employee: "branch/7".to_owned(),
+        date: date("2026-03-03"),
+        told: Some("2026-03-03T17:00:00".parse().unwrap()),
+        state: None,
+        value: None,
+        by: "anna".to_owned(),
+        reason: "forgotten".to_owned(),
+    };
+    let store = &bridge.app.store;
+    store.add_correction(by_hand, 0).await.unwrap();
+    bridge.process().await;
+    assert_eq!(bridge.sync().await.total, 0, "naming somebody maps nobody");
     let device = bridge.app.store.device("branch").await.unwrap();
     let plausible = date("2010-01-01")..=date("2026-03-07");
     bridge
@@ -1366,7 +1380,7 @@ async fn a_stand_in_that_a_mapping_names_is_a_person_from_then_on() {
         .unwrap();
     bridge.process().await;
     bridge.sync().await;
-    assert_eq!(current(&hr, "user_id"), ["branch/7"]);
+    assert_eq!(current(&hr, "user_id"), ["branch/7", "branch/7"]);
 }
 
 #[tokio::test]
