@@ -1,9 +1,25 @@
 //! What a target is told (design 6.3): entries made of records, of the punches behind them, or of stretches of
 //! presence.
+//!
+//! # The kind of a punch
+//!
+//! Not every target can be told a second time what a punch was: to the two formats of terminals ([`Connector::corrects`])
+//! each further revision is a further punch. So the content of a punch carries nothing that only the next punch decides:
+//!
+//! - Under `state` and `direction` the kind is what the punch was taken for; no later punch changes that.
+//! - Under `first_last` the first punch is `in` at once. The latest may be the last, or a middle one as soon as another
+//!   follows: it is `unknown` until its day is settled, and `out` from then on. Middle ones stay `unknown`.
+//! - Under `alternating` only a lone punch is in doubt: it is an out, if it lies near the end, until another follows.
+//!
+//! A punch in doubt is told at once to targets that take corrections, and to the others when the doubt is over: when
+//! another follows, or the day is settled. So in normal operation each of these gets every punch once, with the kind that
+//! stays. What humans correct and terminals tell late still makes a revision.
+//!
+//! [`Connector::corrects`]: crate::config::targets::Connector::corrects
 
 use std::collections::HashMap;
 
-use attendance_core::{Disposition, Outcome, Role};
+use attendance_core::{Disposition, Outcome, PunchOutcome, Role, Strategy};
 use chrono::NaiveDate;
 use crm_client::{DayEntry, PunchEntry, SessionEntry};
 use serde::Deserialize;
@@ -27,12 +43,23 @@ pub struct Material {
     pub person: Option<employee::Model>,
     /// The records, in any order.
     pub records: Vec<daily_record::Model>,
-    /// The punches with their work dates; only made where a target wants punches.
-    pub punches: Vec<(NaiveDate, PunchEntry)>,
+    /// The punches of days; only made where a target wants punches.
+    pub punches: Vec<DayPunch>,
     /// The punches that lie beyond what counts.
     pub outlying: Vec<Outlying>,
     /// Where terminals are.
     pub addresses: Addresses,
+}
+
+/// A punch of a day.
+#[derive(Debug, Clone)]
+pub struct DayPunch {
+    /// The work date it belongs to.
+    pub date: NaiveDate,
+    /// What a target is told of it.
+    pub entry: PunchEntry,
+    /// Whether the next punch, or the end of the day, may yet change its kind.
+    pub is_in_doubt: bool,
 }
 
 /// A punch beyond what counts for its day.
@@ -72,7 +99,7 @@ pub fn drafts(app: &App, target: &Target, material: &Material) -> anyhow::Result
             material
                 .punches
                 .iter()
-                .map(|(date, entry)| punch(target, person, *date, entry)),
+                .map(|found| punch(target, person, found)),
         ),
     }
     Ok(drafts)
@@ -200,14 +227,15 @@ fn sessions(
     Ok(())
 }
 
-fn punch(target: &Target, person: &employee::Model, date: NaiveDate, entry: &PunchEntry) -> Draft {
-    let date = date.to_string();
-    let mut entry = entry.clone();
+fn punch(target: &Target, person: &employee::Model, found: &DayPunch) -> Draft {
+    let date = found.date.to_string();
+    let mut entry = found.entry.clone();
     if !target.include_device_address {
         (entry.device_ip, entry.device_port) = (None, None);
     }
     Draft {
-        may_begin: has_started(target, &date),
+        may_begin: has_started(target, &date)
+            && (target.connector.corrects() || !found.is_in_doubt),
         entry_id: entry.punch_id.clone(),
         employee: person.id.clone(),
         content: entry.content(),
@@ -218,9 +246,9 @@ fn punch(target: &Target, person: &employee::Model, date: NaiveDate, entry: &Pun
 /// The punches of an assessment that are told: all that belong to a day, also as outliers.
 ///
 /// Not told are those that a human voided, repeats within the window of double touches, and what belongs to no day:
-/// implausible times, unknown devices and people. What the day made of a punch is told as its kind only for the first
-/// in and the last out; for the others the target may judge for itself.
-pub fn punches(app: &App, outcome: &Outcome, dossier: &Dossier) -> Vec<(NaiveDate, PunchEntry)> {
+/// implausible times, unknown devices and people. What the day made of a punch is told as its kind only for ins and outs;
+/// for the others, and while that is in doubt, the target may judge for itself.
+pub fn punches(app: &App, outcome: &Outcome, dossier: &Dossier) -> Vec<DayPunch> {
     let stored: HashMap<String, &punch::Model> = dossier
         .punches
         .iter()
@@ -248,7 +276,8 @@ pub fn punches(app: &App, outcome: &Outcome, dossier: &Dossier) -> Vec<(NaiveDat
         if !is_told {
             continue;
         }
-        let kind = match found.disposition.role() {
+        let is_in_doubt = is_in_doubt(app.config.shift.strategy, outcome, &found);
+        let kind = match found.disposition.role().filter(|_| !is_in_doubt) {
             Some(Role::In) => "in",
             Some(Role::Out) => "out",
             _ => "unknown",
@@ -286,9 +315,28 @@ pub fn punches(app: &App, outcome: &Outcome, dossier: &Dossier) -> Vec<(NaiveDat
             }
             (None, None) => continue,
         }
-        told.push((date, entry));
+        told.push(DayPunch {
+            date,
+            entry,
+            is_in_doubt,
+        });
     }
     told
+}
+
+/// Whether a punch is an out only as long as no other follows, and its day is not settled.
+fn is_in_doubt(strategy: Strategy, outcome: &Outcome, punch: &PunchOutcome) -> bool {
+    if punch.disposition.role() != Some(Role::Out) {
+        return false;
+    }
+    let mut open = outcome.records.iter().filter(|record| {
+        !record.is_final && Some(record.date) == punch.date && record.shift == punch.shift
+    });
+    match strategy {
+        Strategy::FirstLast => open.next().is_some(),
+        Strategy::Alternating => open.any(|record| record.punch_count == 1),
+        _ => false,
+    }
 }
 
 /// The punches that lie beyond what counts.

@@ -2,7 +2,8 @@
 //!
 //! A terminal is complete until the start of its last complete reading: whatever happened there before is here. Days
 //! are complete until the start of the last assessment that left none over. A target is complete until the oldest
-//! entry that it does not have was queued. The firm is complete until the earliest of all these.
+//! entry that it does not have was queued; nothing is while it is still to be told what it has missed, or cannot be
+//! told anything under its settings. The firm is complete until the earliest of all these.
 
 pub mod service;
 
@@ -10,7 +11,7 @@ use serde::{Serialize, Serializer};
 
 pub use self::service::Service;
 use crate::app::App;
-use crate::store::entity::alarm;
+use crate::store::entity::{alarm, target};
 
 /// How everything stands.
 #[derive(Debug, Clone, Serialize)]
@@ -77,9 +78,14 @@ pub struct Target {
     /// Since when the oldest of these has been waiting.
     #[serde(serialize_with = "utc_if_any")]
     pub waiting_since: Option<i64>,
-    /// What was known here before this instant has been delivered.
-    #[serde(serialize_with = "utc")]
-    pub complete_until: i64,
+    /// What was known here before this instant has been delivered; none: nothing can be said to be.
+    #[serde(serialize_with = "utc_if_any")]
+    pub complete_until: Option<i64>,
+    /// Then why, in words.
+    pub incomplete: Option<String>,
+    /// Whether it cannot be told anything under its settings.
+    #[serde(skip)]
+    pub is_refused: bool,
     /// Until when it is left alone, if it is.
     #[serde(serialize_with = "utc_if_any")]
     pub paused_until: Option<i64>,
@@ -153,6 +159,7 @@ impl Target {
     ) -> anyhow::Result<Self> {
         let known = app.store.target(&target.id).await?;
         let waiting_since = app.store.waiting_since(&target.id).await?;
+        let incomplete = incomplete(target, known.as_ref());
         let paused = known
             .as_ref()
             .filter(|row| row.paused_until.is_some_and(|until| until > now));
@@ -162,13 +169,40 @@ impl Target {
             waiting: app.store.pending(&target.id).await?,
             refused: app.store.rejected(&target.id).await?,
             waiting_since,
-            complete_until: waiting_since.unwrap_or(now),
+            complete_until: match incomplete {
+                Some(_) => None,
+                None => Some(waiting_since.unwrap_or(now)),
+            },
+            incomplete,
+            is_refused: known.as_ref().is_some_and(|row| is_refused(target, row)),
             paused_until: paused.and_then(|row| row.paused_until),
             paused_reason: paused.and_then(|row| row.paused_reason.clone()),
             last_success: known.as_ref().and_then(|row| row.last_success),
             certificate_ends: known.and_then(|row| row.certificate_ends),
         })
     }
+}
+
+/// Why what waits for a target does not say what it lacks, if so.
+fn incomplete(
+    target: &crate::config::targets::Target,
+    known: Option<&target::Model>,
+) -> Option<String> {
+    match known {
+        Some(row) if is_refused(target, row) => Some(format!(
+            "which was told {} entries so far and cannot be told {} entries under the same id",
+            row.kind.as_deref().unwrap_or_default(),
+            target.kind().name()
+        )),
+        Some(row) if row.fingerprint == target.fingerprint() => None,
+        _ => Some("which is told at its next delivery what it has missed".to_owned()),
+    }
+}
+
+/// What a target knows is of one kind.
+fn is_refused(target: &crate::config::targets::Target, known: &target::Model) -> bool {
+    let kind = target.kind().name();
+    known.kind.as_deref().is_some_and(|known| known != kind)
 }
 
 /// The earliest of all, and whose it is.
@@ -186,8 +220,11 @@ fn complete(devices: &[Device], assessed_until: i64, targets: &[Target]) -> Wate
     }
     all.push((Some(assessed_until), "the assessment of days".to_owned()));
     all.extend(targets.iter().map(|target| {
-        let name = format!("the delivery to {}", target.id);
-        (Some(target.complete_until), name)
+        let name = match &target.incomplete {
+            Some(why) => format!("the delivery to {}, {why}", target.id),
+            None => format!("the delivery to {}", target.id),
+        };
+        (target.complete_until, name)
     }));
     let first = all.into_iter().min_by_key(|(until, _)| *until);
     Watermark {
@@ -245,7 +282,9 @@ mod tests {
             waiting: 0,
             refused: 0,
             waiting_since: None,
-            complete_until,
+            complete_until: Some(complete_until),
+            incomplete: None,
+            is_refused: false,
             paused_until: None,
             paused_reason: None,
             last_success: None,
@@ -272,6 +311,12 @@ mod tests {
         assert_eq!(
             held(&both, 60, &[target("crm", 60), target("hr", 20)]),
             (Some(20), "the delivery to hr".to_owned())
+        );
+        let mut new = target("new", 0);
+        (new.complete_until, new.incomplete) = (None, Some("which is new".to_owned()));
+        assert_eq!(
+            held(&both, 60, &[target("crm", 60), new]),
+            (None, "the delivery to new, which is new".to_owned())
         );
         let unread = [gate.clone(), device("New", true, None)];
         assert_eq!(held(&unread, 60, &[]), (None, "New".to_owned()));

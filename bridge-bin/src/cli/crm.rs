@@ -7,11 +7,12 @@ use serde_json::json;
 
 use super::Exit;
 use super::context::Context;
-use super::output::{self, note, table};
-use crate::Failure;
+use super::output::{self, count, note, table};
 use crate::convert;
+use crate::failure::Failure;
 use crate::jobs::poll::utc;
 use crate::jobs::sync;
+use crate::store::dead_letters::Dismissal;
 use crate::store::entity::outbox;
 
 /// The CRM and all other targets: test the connection, count what was delivered, look at what is sent
@@ -21,12 +22,14 @@ Example:
   zk-bridge crm test
   zk-bridge crm stats --json
   zk-bridge crm preview --target hr
-  zk-bridge crm dead-letters")]
+  zk-bridge crm dead-letters
+  zk-bridge crm dismiss 17 --reason 'left before the CRM was set up'")]
 pub(super) enum Crm {
     Test(Test),
     Stats(Stats),
     Preview(Preview),
     DeadLetters(DeadLetters),
+    Dismiss(Dismiss),
 }
 
 /// Ask whether a target can be reached and lets us in, without telling it anything
@@ -72,7 +75,7 @@ pub(super) struct Preview {
 
 /// List the records that a target refused for good, with its words
 ///
-/// `zk-bridge sync --retry-failed` tries them again.
+/// `zk-bridge sync --retry-failed` tries them again, `zk-bridge crm dismiss` closes them.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -84,6 +87,26 @@ pub(super) struct DeadLetters {
     /// At most so many
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=100_000))]
     limit: u64,
+}
+
+/// Close records that a target refused for good and that nobody wants to try again
+///
+/// They ring no alarm any more and keep no days from being cleaned up. If such a record changes later, the target is
+/// told of it as usual.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  zk-bridge crm dismiss 17 18 --reason 'left before the CRM was set up' --by Anna")]
+pub(super) struct Dismiss {
+    /// Their numbers, as `zk-bridge crm dead-letters` shows them
+    #[arg(value_name = "ID", required = true)]
+    ids: Vec<i64>,
+    /// Why, for the audit trail
+    #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    reason: String,
+    /// Who says so, for the audit trail
+    #[arg(long, value_name = "NAME", default_value = "command line")]
+    by: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -102,6 +125,7 @@ impl Crm {
             Self::Stats(command) => command.run(context).await,
             Self::Preview(command) => command.run(context).await,
             Self::DeadLetters(command) => command.run(context).await,
+            Self::Dismiss(command) => command.run(context).await,
         }
     }
 }
@@ -161,6 +185,7 @@ impl Stats {
                 ),
                 ("Not delivered", Some(stats.unsynced.to_string())),
                 ("Of these failed", Some(stats.failed.to_string())),
+                ("Dismissed", Some(stats.dismissed.to_string())),
             ])
         })?;
         Ok(Exit::Done)
@@ -219,6 +244,7 @@ impl Preview {
 
 #[derive(Debug, Serialize)]
 struct DeadLetter {
+    id: i64,
     target: String,
     entry_id: String,
     user_id: String,
@@ -233,6 +259,7 @@ struct DeadLetter {
 impl From<outbox::Model> for DeadLetter {
     fn from(row: outbox::Model) -> Self {
         Self {
+            id: row.id,
             target: row.target,
             entry_id: row.entry_id,
             user_id: row.employee,
@@ -264,6 +291,7 @@ impl DeadLetters {
             }
             let rows = letters.iter().map(|letter| {
                 [
+                    letter.id.to_string(),
                     letter.target.clone(),
                     letter.user_id.clone(),
                     letter.date.clone(),
@@ -272,13 +300,52 @@ impl DeadLetters {
                 ]
             });
             table(
-                &["Target", "Employee", "Date", "Refused at", "Its words"],
+                &[
+                    "Id",
+                    "Target",
+                    "Employee",
+                    "Date",
+                    "Refused at",
+                    "Its words",
+                ],
                 rows,
             )
         })?;
         if !letters.is_empty() && !context.output.is_json() {
-            note("Mend the cause, then try them again: zk-bridge sync --retry-failed");
+            note(
+                "Mend the cause, then try them again: zk-bridge sync --retry-failed\n\
+                 Those that shall stay refused: zk-bridge crm dismiss ID --reason TEXT",
+            );
         }
+        Ok(Exit::Done)
+    }
+}
+
+impl Dismiss {
+    async fn run(self, context: &Context) -> anyhow::Result<Exit> {
+        let app = context.app().await?;
+        let dismissal = Dismissal {
+            by: &self.by,
+            reason: &self.reason,
+        };
+        let now = app.clock.now();
+        let closed = app.store.dismiss(&self.ids, dismissal, now).await?;
+        let closed = closed.map_err(|wrong| {
+            let wrong: Vec<String> = wrong.iter().map(ToString::to_string).collect();
+            Failure::new(
+                "unknown_dead_letter",
+                format!(
+                    "No dead letter has the id {}; nothing was dismissed.",
+                    wrong.join(" or ")
+                ),
+                "See `zk-bridge crm dead-letters` for the ids.",
+            )
+        })?;
+        let letters: Vec<DeadLetter> = closed.into_iter().map(DeadLetter::from).collect();
+        let document = json!({"dismissed": letters});
+        context.output.report(&document, |_| {
+            format!("{} dismissed.", count(letters.len() as u64, "dead letter"))
+        })?;
         Ok(Exit::Done)
     }
 }

@@ -155,7 +155,9 @@ fn target_row(target: &Target, at: &impl Fn(i64) -> String) -> [String; 6] {
     [
         target.id.clone(),
         plural(target.kind),
-        at(target.complete_until),
+        target
+            .complete_until
+            .map_or_else(|| "nothing".to_owned(), at),
         target.waiting.to_string(),
         target.refused.to_string(),
         match (&target.paused_reason, target.paused_until) {

@@ -186,6 +186,12 @@ impl Connector {
             Self::Odoo => &[Kind::Session],
         }
     }
+
+    /// Whether a later revision takes the place of an earlier one. In the forms of terminals it would be one more punch,
+    /// and nothing can be withdrawn.
+    pub const fn corrects(self) -> bool {
+        !matches!(self, Self::DeviceExport | Self::DeviceData)
+    }
 }
 
 impl Kind {
@@ -284,15 +290,13 @@ impl Target {
 
     /// The environment variable that may give one of its secrets.
     fn variable(&self, what: &str) -> String {
-        let id = self.id.to_ascii_uppercase().replace('-', "_");
-        format!("ZK_BRIDGE_TARGET_{id}_{what}")
+        variable(&self.id, what)
     }
 
     /// Takes its secrets from the environment, where they are given.
     fn overlay(&mut self, environment: &BTreeMap<String, String>) {
         for (what, place) in [("TOKEN", &mut self.token), ("SECRET", &mut self.secret)] {
-            let id = self.id.to_ascii_uppercase().replace('-', "_");
-            let name = format!("ZK_BRIDGE_TARGET_{id}_{what}");
+            let name = variable(&self.id, what);
             if let Some(text) = environment.get(&name).filter(|text| !text.is_empty()) {
                 *place = text.clone().into();
             }
@@ -499,6 +503,12 @@ pub(super) fn check(targets: &[Target]) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// The environment variable that may give a secret of the target `id`.
+fn variable(id: &str, what: &str) -> String {
+    let id = id.to_ascii_uppercase().replace('-', "_");
+    format!("ZK_BRIDGE_TARGET_{id}_{what}")
 }
 
 /// The secret in a file: its first line.

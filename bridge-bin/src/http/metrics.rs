@@ -75,7 +75,7 @@ fn record(status: &Status) {
         set("zk_bridge_target_refused", count(target.refused));
         set(
             "zk_bridge_target_complete_until_seconds",
-            Some(target.complete_until),
+            target.complete_until,
         );
         set(
             "zk_bridge_target_paused",

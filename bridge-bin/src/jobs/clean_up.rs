@@ -1,12 +1,11 @@
 //! Throws away what `[retention]` does not keep (S55): whole closed days only, and never so that a later reading of a
 //! terminal brings back what is gone, or assesses half a day (B11).
 
-use std::time::Duration;
-
 use chrono::{Days, NaiveDate};
 use serde::Serialize;
 
-use super::under_lease;
+use super::process::LEASE;
+use super::{PATIENCE, under_lease};
 use crate::app::App;
 use crate::store::retention::first_kept;
 use crate::zone;
@@ -32,10 +31,7 @@ pub async fn run(app: &App, dry_run: bool) -> anyhow::Result<Report> {
         return clean_up(app, true).await;
     }
     // The job that assesses days must not look at one that is being closed.
-    under_lease(app, "job:process", Duration::from_mins(1), |_| {
-        clean_up(app, false)
-    })
-    .await
+    under_lease(app, LEASE, PATIENCE, |_| clean_up(app, false)).await
 }
 
 async fn clean_up(app: &App, dry_run: bool) -> anyhow::Result<Report> {
@@ -50,9 +46,14 @@ async fn clean_up(app: &App, dry_run: bool) -> anyhow::Result<Report> {
             .today()
             .checked_sub_days(Days::new(u64::from(retention.punches_days)))
             .unwrap_or(NaiveDate::MIN);
+        let targets: Vec<&str> = app
+            .targets
+            .iter()
+            .map(|target| target.id.as_str())
+            .collect();
         let open = app
             .store
-            .open_days(|instant| zone::date_at(&app.zone, instant))
+            .open_days(&targets, |instant| zone::date_at(&app.zone, instant))
             .await?;
         let first = open.into_iter().min_by_key(|holder| holder.date);
         let holder = first.filter(|holder| holder.date < wanted);

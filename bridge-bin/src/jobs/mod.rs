@@ -144,7 +144,7 @@ fn lost(name: &str) -> anyhow::Error {
     Failure::new(
         "lease_lost",
         format!(
-            "The lease on {} was lost while it was being used; what was not stored by then is read again.",
+            "The lease on {} was lost while it was being used; what was not stored by then is done again.",
             spoken(name)
         ),
         "Whoever holds it now carries on; if this repeats, raise polling.lease_seconds.",

@@ -8,7 +8,7 @@ use chrono::{Days, NaiveDate};
 use sea_orm::ConnectionTrait;
 use serde::Serialize;
 
-use super::{Held, PATIENCE, sync, under_lease};
+use super::{Held, PATIENCE, lost, sync, under_lease};
 use crate::app::App;
 use crate::config::targets::{Kind, Target};
 use crate::convert;
@@ -19,6 +19,7 @@ use crate::store::days::{self, Assessed, Dossier, Work};
 use crate::store::entity::daily_record;
 use crate::store::leases::{self, Lease};
 use crate::store::outbox::Selection;
+use crate::store::people::mark_dirty;
 use crate::store::queue::{self, Change, Scope};
 use crate::store::{Store, Told, due, targets};
 
@@ -34,6 +35,9 @@ pub const LEASE: &str = "job:process";
 
 /// Employees assessed between two looks at the work list.
 const PORTION: u64 = 200;
+
+/// Employees of whom a new target is told before others may assess days again.
+const CAUGHT_UP_AT_ONCE: usize = 50;
 
 /// Between which dates days are assessed.
 #[derive(Debug, Clone, Copy)]
@@ -137,11 +141,7 @@ pub async fn run_within(
                 if let Err(error) = done {
                     // P6: nobody's days wait for somebody else's.
                     report.failed += 1;
-                    tracing::error!(
-                        employee = item.employee,
-                        error = format!("{error:#}"),
-                        "days not assessed"
-                    );
+                    not_assessed(&item.employee, &error);
                 }
             }
         }
@@ -175,29 +175,47 @@ async fn preview(app: &App, options: &Options) -> anyhow::Result<Report> {
     let ready = sync::ready(app).await?;
     let mut report = Report::default();
     for item in work {
-        for (assessed, material) in assess_employee(app, &ready, &item, bounds).await? {
-            let stored = app.store.stored(&assessed).await?;
-            report.total_records += material.records.len() as u64;
-            for record in &material.records {
-                let same = stored
-                    .get(&record.record_id)
-                    .is_some_and(|content| *content == record.content);
-                report.processed += u64::from(!same);
-            }
-            for target in &ready {
-                let changes = changes(
-                    app,
-                    app.store.reader(),
-                    target,
-                    &assessed.employee,
-                    Some(&assessed.dates),
-                    &material,
-                );
-                report.queued += changes.await?.len() as u64;
-            }
+        if let Err(error) = preview_employee(app, &ready, &item, bounds, &mut report).await {
+            report.failed += 1;
+            not_assessed(&item.employee, &error);
         }
     }
     Ok(report)
+}
+
+async fn preview_employee(
+    app: &App,
+    ready: &[&Target],
+    item: &Work,
+    bounds: Bounds,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    for (assessed, material) in assess_employee(app, ready, item, bounds).await? {
+        let stored = app.store.stored(&assessed).await?;
+        report.total_records += material.records.len() as u64;
+        for record in &material.records {
+            let same = stored
+                .get(&record.record_id)
+                .is_some_and(|content| *content == record.content);
+            report.processed += u64::from(!same);
+        }
+        for target in ready {
+            let changes = changes(
+                app,
+                app.store.reader(),
+                target,
+                &assessed.employee,
+                Some(&assessed.dates),
+                &material,
+            );
+            report.queued += changes.await?.len() as u64;
+        }
+    }
+    Ok(())
+}
+
+fn not_assessed(employee: &str, error: &anyhow::Error) {
+    tracing::error!(employee, error = format!("{error:#}"), "days not assessed");
 }
 
 async fn process_employee(
@@ -215,7 +233,7 @@ async fn process_employee(
         let difference =
             days::save(&tx, &assessed, &material.records, lease, app.clock.now_ms()).await?;
         let Some(difference) = difference else {
-            return Err(lease_lost());
+            return Err(lost(LEASE));
         };
         for target in ready {
             let dates = Some(&assessed.dates);
@@ -316,15 +334,6 @@ fn notices(
     Ok(notices)
 }
 
-fn lease_lost() -> anyhow::Error {
-    Failure::new(
-        "lease_lost",
-        "Another process assesses days now.",
-        "Nothing needs doing.",
-    )
-    .into()
-}
-
 /// What a target has to be told, so that it knows one person's entries of these dates as they are.
 async fn changes(
     app: &App,
@@ -338,6 +347,7 @@ async fn changes(
         target: &target.id,
         employee,
         dates,
+        corrects: target.connector.corrects(),
     };
     let drafts = entries::drafts(app, target, material)?;
     Ok(queue::changes(db, scope, drafts).await?)
@@ -540,7 +550,10 @@ pub(super) async fn would_queue(app: &App, target: &Target) -> anyhow::Result<u6
     }
     let mut count = 0;
     for employee in everybody(app, target).await? {
-        count += untold(app, target, &employee).await?.len() as u64;
+        match untold(app, target, &employee).await {
+            Ok(changes) => count += changes.len() as u64,
+            Err(error) => not_assessed(&employee, &error),
+        }
     }
     Ok(count)
 }
@@ -552,36 +565,75 @@ async fn is_stale(app: &App, target: &Target) -> anyhow::Result<bool> {
 
 /// Queues what a target has never been told, when it is new or its choice changed. Returns how much that is.
 ///
-/// Under the lease of the job, so that nothing older than what the job writes is queued after it.
+/// Under the lease of the job, so that nothing older than what the job writes is queued after it. It takes everybody's
+/// history, so the job has its turn between two portions, and whoever comes after a kill goes on where it ended.
 pub(super) async fn queue_for_new_target(app: &App, target: &Target) -> anyhow::Result<u64> {
     if !is_stale(app, target).await? {
         return Ok(0);
     }
-    let work = |held: Held| async move {
-        let floor = revision_floor(&app.store).await?;
-        let mut queued = 0;
-        for employee in everybody(app, target).await? {
-            let changes = untold(app, target, &employee).await?;
-            let tx = app.store.begin().await?;
-            if !leases::holds(&tx, held.lease(), app.clock.now_ms()).await? {
-                return Err(lease_lost());
-            }
-            queued += queue::push(&tx, &target.id, changes, floor, app.clock.now()).await?;
-            tx.commit().await?;
-        }
-        let tx = app.store.begin().await?;
-        targets::remember(&tx, &target.id, target.kind().name(), &target.fingerprint()).await?;
-        tx.commit().await?;
-        if queued > 0 {
-            tracing::info!(
-                target.id,
-                queued,
-                "the target is new, or what it is told has changed; it is told what it has missed"
+    let (id, fingerprint) = (target.id.as_str(), target.fingerprint());
+    let after = app.store.begin_catching_up(id, &fingerprint).await?;
+    let everybody: Vec<String> = everybody(app, target)
+        .await?
+        .into_iter()
+        .filter(|employee| *employee > after)
+        .collect();
+    let mut queued = 0;
+    for (turn, portion) in everybody.chunks(CAUGHT_UP_AT_ONCE).enumerate() {
+        if turn > 0
+            && let Err(error) = Box::pin(run_within(app, &Options::default(), Duration::ZERO)).await
+        {
+            // Somebody else has it, or will try again.
+            tracing::debug!(
+                error = format!("{error:#}"),
+                "days were not assessed in between"
             );
         }
-        Ok(queued)
-    };
-    under_lease(app, "job:process", Duration::from_mins(1), work).await
+        let work = |held: Held| async move { catch_up(app, target, portion, held.lease()).await };
+        queued += under_lease(app, LEASE, PATIENCE, work).await?;
+    }
+    let tx = app.store.begin().await?;
+    if targets::end_catching_up(&tx, id, &fingerprint).await? {
+        targets::remember(&tx, id, target.kind().name(), &fingerprint).await?;
+    }
+    tx.commit().await?;
+    tracing::info!(
+        target.id,
+        queued,
+        "the target is new, or what it is told has changed; it is told what it has missed"
+    );
+    Ok(queued)
+}
+
+/// Queues what a target was never told of these people. Whoever's days cannot be told delays nobody (P6): the job
+/// assesses them once more, and once it can it queues them as it does all that is new.
+async fn catch_up(
+    app: &App,
+    target: &Target,
+    people: &[String],
+    lease: &Lease,
+) -> anyhow::Result<u64> {
+    let floor = revision_floor(&app.store).await?;
+    let mut queued = 0;
+    for employee in people {
+        let found = untold(app, target, employee).await;
+        let now = app.clock.now();
+        let tx = app.store.begin().await?;
+        if !leases::holds(&tx, lease, app.clock.now_ms()).await? {
+            return Err(lost(LEASE));
+        }
+        match found {
+            Ok(changes) => queued += queue::push(&tx, &target.id, changes, floor, now).await?,
+            Err(error) => {
+                not_assessed(employee, &error);
+                let dates = app.store.dates_of(employee, &target.id).await?;
+                mark_dirty(&tx, employee, dates).await?;
+            }
+        }
+        targets::note_caught_up(&tx, &target.id, &target.fingerprint(), employee).await?;
+        tx.commit().await?;
+    }
+    Ok(queued)
 }
 
 /// Everybody who has records, or of whom the target was ever told.

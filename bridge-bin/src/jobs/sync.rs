@@ -101,16 +101,6 @@ pub fn is_configured(app: &App) -> bool {
     !app.targets.is_empty()
 }
 
-/// Whether a target as a whole waits for a human or its next probe.
-pub async fn is_paused(app: &App, target: &str, now: i64) -> anyhow::Result<bool> {
-    Ok(app
-        .store
-        .target(target)
-        .await?
-        .and_then(|row| row.paused_until)
-        .is_some_and(|until| until > now))
-}
-
 /// The configured targets that may be told something: one that was told days once cannot be told punches now.
 pub(super) async fn ready(app: &App) -> anyhow::Result<Vec<&Target>> {
     let mut ready = Vec::new();

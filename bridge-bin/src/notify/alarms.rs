@@ -172,6 +172,13 @@ fn find(app: &App, status: &Status, is_working_day: bool, now: i64) -> Vec<Findi
                     .unwrap_or_default()
             )
         });
+        let verdict = match &target.incomplete {
+            // Nothing of what it lacks is in the queue, and only a human can help.
+            Some(why) if limit > 0 && target.is_refused => {
+                Verdict::Bad(format!("Nothing is queued for {}, {why}.", target.id))
+            }
+            _ => verdict,
+        };
         found("queue_old", verdict);
         let refused = i64::try_from(target.refused).unwrap_or(i64::MAX);
         let limit = i64::from(limits.dead_letters);

@@ -24,12 +24,12 @@ pub(super) struct Digest {
     pub(super) text: String,
 }
 
-/// All that happened, in one text. Times are those of the site, with its zone.
+/// All that happened, in one text: the first of `untold` notices, and how many more there are. Times are those of the site, with its zone.
 pub(super) fn digest(
     app: &App,
     alarms: &[alarm::Model],
     notices: &[notice::Model],
-    shown: usize,
+    untold: u64,
 ) -> Digest {
     let at = |instant| zone::rfc3339(&app.zone, instant);
     let mut text = String::new();
@@ -39,7 +39,7 @@ pub(super) fn digest(
     );
     let open: Vec<&alarm::Model> = open.collect();
     if !open.is_empty() {
-        parts.push(count(open.len(), "alarm", "alarms"));
+        parts.push(count(open.len() as u64, "alarm", "alarms"));
         text += "Alarms:\n";
         for row in open {
             let _ = writeln!(text, "- {} (since {})", row.detail, at(row.opened_at));
@@ -51,7 +51,10 @@ pub(super) fn digest(
         .filter_map(|row| Some((row, row.closed_at?)))
         .collect();
     if !over.is_empty() {
-        parts.push(format!("{} over", count(over.len(), "alarm", "alarms")));
+        parts.push(format!(
+            "{} over",
+            count(over.len() as u64, "alarm", "alarms")
+        ));
         text += "Over:\n";
         for (row, closed_at) in over {
             let _ = writeln!(
@@ -64,13 +67,13 @@ pub(super) fn digest(
         }
         text.push('\n');
     }
-    if !notices.is_empty() {
-        parts.push(count(notices.len(), "new outlier", "new outliers"));
+    if untold > 0 {
+        parts.push(count(untold, "new outlier", "new outliers"));
         text += "New outliers:\n";
-        for row in notices.iter().take(shown) {
+        for row in notices {
             let _ = writeln!(text, "- {}", row.detail);
         }
-        let more = notices.len().saturating_sub(shown);
+        let more = untold.saturating_sub(notices.len() as u64);
         if more > 0 {
             let _ = writeln!(text, "- and {more} more; the pages show them");
         }
@@ -83,7 +86,7 @@ pub(super) fn digest(
     }
 }
 
-fn count(number: usize, one: &str, many: &str) -> String {
+fn count(number: u64, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 

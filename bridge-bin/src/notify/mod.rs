@@ -20,7 +20,7 @@ use crate::store::alarms::Channel;
 const EVERY: Duration = Duration::from_mins(1);
 
 /// Notices shown in one mail; the others are counted.
-const SHOWN: usize = 50;
+const SHOWN: u64 = 50;
 
 /// When the last mail was sent or tried.
 const TRIED: &str = "mail_tried_at";
@@ -66,12 +66,6 @@ pub async fn turn(app: &App) -> anyhow::Result<()> {
 }
 
 async fn tell_by_mail(app: &App, now: i64) -> anyhow::Result<()> {
-    let alarms = app.store.untold_alarms(Channel::Mail).await?;
-    let notices = app.store.untold_notices(i64::MAX.unsigned_abs()).await?;
-    let last_notice = notices.last().map(|notice| notice.id);
-    if alarms.is_empty() && notices.is_empty() {
-        return Ok(());
-    }
     let tried = app.store.meta(TRIED).await?;
     let tried: Option<i64> = tried.and_then(|text| text.parse().ok());
     let interval = i64::from(app.config.mail.interval_minutes) * 60;
@@ -79,12 +73,18 @@ async fn tell_by_mail(app: &App, now: i64) -> anyhow::Result<()> {
     if tried.is_some_and(|tried| tried <= now && now < tried + interval) {
         return Ok(());
     }
+    let alarms = app.store.untold_alarms(Channel::Mail).await?;
+    let untold = app.store.count_untold_notices().await?;
+    if alarms.is_empty() && untold.count == 0 {
+        return Ok(());
+    }
+    let notices = app.store.untold_notices(SHOWN).await?;
     app.store.set_meta(TRIED, &now.to_string()).await?;
-    let digest = mail::digest(app, &alarms, &notices, SHOWN);
+    let digest = mail::digest(app, &alarms, &notices, untold.count);
     match mail::send(app, digest).await {
         Ok(()) => {
             app.store.note_told(Channel::Mail, &alarms, now).await?;
-            if let Some(last) = last_notice {
+            if let Some(last) = untold.last {
                 app.store.note_notices_told(last, now).await?;
             }
         }

@@ -134,6 +134,23 @@ impl Store {
             .await
     }
 
+    /// How many notices no mail told yet, and the last of them.
+    pub async fn count_untold_notices(&self) -> Result<Untold, DbErr> {
+        let found: Option<(i64, Option<i64>)> = notice::Entity::find()
+            .select_only()
+            .column_as(notice::Column::Id.count(), "count")
+            .column_as(notice::Column::Id.max(), "last")
+            .filter(notice::Column::MailedAt.is_null())
+            .into_tuple()
+            .one(self.reader())
+            .await?;
+        let (count, last) = found.unwrap_or_default();
+        Ok(Untold {
+            count: u64::try_from(count).unwrap_or(0),
+            last,
+        })
+    }
+
     /// Notes that all notices up to this one were told.
     pub async fn note_notices_told(&self, up_to: i64, now: i64) -> Result<(), DbErr> {
         let tx = self.begin().await?;
@@ -145,6 +162,15 @@ impl Store {
             .await?;
         tx.commit().await
     }
+}
+
+/// Notices that no mail told yet.
+#[derive(Debug, Clone, Copy)]
+pub struct Untold {
+    /// How many.
+    pub count: u64,
+    /// The last of them.
+    pub last: Option<i64>,
 }
 
 /// A notice to be told once.

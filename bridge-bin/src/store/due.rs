@@ -15,7 +15,7 @@ use sea_orm::{
 
 use super::entity::{device, due_device, due_target, lease};
 use super::leases::{self, Lease};
-use super::{Store, bell, storable};
+use super::{Store, back_off, bell, storable};
 
 /// The longest wait between two tries of a terminal that fails, in seconds: one that is back is read soon.
 const LONGEST_WAIT: i64 = 15 * 60;
@@ -146,7 +146,7 @@ impl Store {
         };
         row.update(&tx).await?;
         let failures = found.map_or(0, |row| row.failures).saturating_add(1);
-        let wait = back_off(failure.retry_seconds, failures);
+        let wait = back_off::doubled(failure.retry_seconds, failures - 1, LONGEST_WAIT).max(1);
         put(&tx, device_id, Some(now + wait), failures).await?;
         tx.commit().await
     }
@@ -268,23 +268,4 @@ async fn put(
         .exec_without_returning(db)
         .await?;
     Ok(())
-}
-
-fn back_off(first: i64, failures: i32) -> i64 {
-    first
-        .saturating_mul(1_i64 << (failures - 1).clamp(0, 20))
-        .clamp(1, LONGEST_WAIT)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::back_off;
-
-    #[test]
-    fn a_terminal_that_is_back_is_read_within_a_quarter_of_an_hour() {
-        assert_eq!(
-            [1, 2, 3, 5, 6, 1_000].map(|failures| back_off(30, failures)),
-            [30, 60, 120, 480, 900, 900]
-        );
-    }
 }

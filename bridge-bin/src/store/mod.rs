@@ -6,11 +6,13 @@
 
 pub mod accounts;
 pub mod alarms;
+mod back_off;
 pub mod backup;
 pub mod bell;
 mod copy;
 pub mod dashboard;
 pub mod days;
+pub mod dead_letters;
 pub mod devices;
 pub mod due;
 pub mod entity;

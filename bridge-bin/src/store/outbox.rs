@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use super::entity::{entry, outbox};
 use super::queue::{self, Change};
-use super::{Store, storable};
+use super::{Store, back_off, storable};
 
 /// States of an outbox row.
 pub mod state {
@@ -25,12 +25,11 @@ pub mod state {
     pub const SENT: &str = "sent";
     /// A dead letter: the target refused it for good.
     pub const REJECTED: &str = "rejected";
-    /// A newer revision took its place before it was sent.
+    /// A dead letter that a human closed.
+    pub const DISMISSED: &str = "dismissed";
+    /// A newer revision took its place before it was sent, or it takes back what was never sent.
     pub const SUPERSEDED: &str = "superseded";
 }
-
-/// The longest wait between two attempts, in seconds.
-const LONGEST_WAIT: i64 = 6 * 3600;
 
 /// Numbers for S48.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
@@ -43,13 +42,15 @@ pub struct Stats {
     pub unsynced: u64,
     /// Unsynced ones that were refused, or tried often without success.
     pub failed: u64,
+    /// Those whose latest revision was refused, and that a human closed.
+    pub dismissed: u64,
     /// synced / total, in per cent with one decimal.
     pub sync_percentage: f64,
 }
 
 impl Stats {
-    fn of(total: u64, unsynced: u64, failed: u64) -> Self {
-        let synced = total.saturating_sub(unsynced);
+    fn of(total: u64, unsynced: u64, failed: u64, dismissed: u64) -> Self {
+        let synced = total.saturating_sub(unsynced + dismissed);
         let tenths = (synced * 1000 + total / 2).checked_div(total).unwrap_or(0);
         #[expect(clippy::cast_precision_loss, reason = "at most 1000")]
         let sync_percentage = tenths as f64 / 10.0;
@@ -58,6 +59,7 @@ impl Stats {
             synced,
             unsynced,
             failed,
+            dismissed,
             sync_percentage,
         }
     }
@@ -69,6 +71,7 @@ impl Stats {
             self.total + other.total,
             self.unsynced + other.unsynced,
             self.failed + other.failed,
+            self.dismissed + other.dismissed,
         )
     }
 }
@@ -329,7 +332,8 @@ impl Store {
 
     /// S48: how the queue of a target stands.
     pub async fn stats(&self, target: &str, max_retries: u32) -> Result<Stats, DbErr> {
-        // Older revisions are superseded when a newer one is queued, so an entry has at most one row that is open.
+        // Older revisions are superseded when a newer one is queued, so an entry has at most one row that is open or
+        // dismissed.
         let total = entry::Entity::find()
             .filter(entry::Column::Target.eq(target))
             .count(self.reader())
@@ -348,7 +352,12 @@ impl Store {
             )
             .count(self.reader())
             .await?;
-        Ok(Stats::of(total, unsynced, failed))
+        let dismissed = outbox::Entity::find()
+            .filter(outbox::Column::Target.eq(target))
+            .filter(outbox::Column::State.eq(state::DISMISSED))
+            .count(self.reader())
+            .await?;
+        Ok(Stats::of(total, unsynced, failed, dismissed))
     }
 
     /// The state of the latest revision of each entry of a date.
@@ -425,7 +434,7 @@ async fn note_remote_ids(
 }
 
 /// A refusal, or an attempt to be made once more. A row that was superseded while it was under way stays so: the newer
-/// revision says it all.
+/// revision says it all. So does one that a human closed.
 async fn note_failure(
     tx: &DatabaseTransaction,
     attempt: &Attempt,
@@ -456,7 +465,7 @@ async fn note_failure(
                 change.last_attempt = Set(row.last_attempt);
             }
             let tried = if *sent { row.attempts } else { 0 };
-            let wait = Ord::max(back_off(retry_seconds, tried), seconds(*after));
+            let wait = Ord::max(back_off::spread(retry_seconds, tried), seconds(*after));
             change.due_at = Set(now + wait);
             change.state = Set(state::PENDING.to_owned());
             change.settled_at = Set(None);
@@ -467,7 +476,7 @@ async fn note_failure(
         .set(change)
         .filter(outbox::Column::Id.eq(row.id))
         .filter(outbox::Column::Key.eq(&row.key))
-        .filter(outbox::Column::State.ne(state::SUPERSEDED))
+        .filter(outbox::Column::State.is_not_in([state::SUPERSEDED, state::DISMISSED]))
         .exec(tx)
         .await?;
     Ok(())
@@ -477,15 +486,6 @@ async fn note_failure(
 pub(super) fn seconds(wait: Option<Duration>) -> i64 {
     let wait = wait.unwrap_or_default().min(Duration::from_hours(24));
     i64::try_from(wait.as_secs()).unwrap_or(0)
-}
-
-/// Doubling waits up to six hours, up to a quarter less by chance, so that what failed together does not come back in
-/// step.
-pub(super) fn back_off(base: i64, attempts: i32) -> i64 {
-    let doubled = base
-        .saturating_mul(1_i64 << attempts.clamp(0, 20))
-        .clamp(0, LONGEST_WAIT);
-    doubled - rand::random_range(0..=doubled / 4)
 }
 
 /// The entry exactly as it was frozen when it was queued.
@@ -502,26 +502,4 @@ pub fn thaw(
         &row.key,
     )?;
     Ok(entry.with_prior_remote_id(prior_remote_id))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::back_off;
-
-    #[test]
-    fn waits_double_up_to_six_hours_and_differ() {
-        let waits = |base, attempts| -> BTreeSet<i64> {
-            (0..200).map(|_| back_off(base, attempts)).collect()
-        };
-        assert!(waits(30, 0).iter().all(|wait| (23..=30).contains(wait)));
-        assert!(waits(30, 3).iter().all(|wait| (180..=240).contains(wait)));
-        assert!(
-            waits(30, 30)
-                .iter()
-                .all(|wait| (16_200..=21_600).contains(wait))
-        );
-        assert!(waits(30, 30).len() > 50, "what failed together spreads");
-    }
 }

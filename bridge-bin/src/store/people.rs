@@ -112,17 +112,28 @@ async fn heard_of(
     let rows_until = rows_until(db).await?;
     let ids: Vec<&str> = days.keys().map(String::as_str).collect();
     let mut begins: HashMap<String, NaiveDate> = HashMap::new();
+    let mut raised: Vec<String> = Vec::new();
     for chunk in ids.chunks(PORTION) {
-        let known: Vec<(String, Option<String>)> = employee::Entity::find()
+        let known: Vec<(String, Option<String>, bool)> = employee::Entity::find()
             .select_only()
             .column(employee::Column::Id)
             .column(employee::Column::ActiveFrom)
+            .column(employee::Column::Mapped)
             .filter(employee::Column::Id.is_in(chunk.to_vec()))
             .into_tuple()
             .all(db)
             .await?;
-        let known = known.into_iter();
-        begins.extend(known.filter_map(|(id, since)| Some((id, since?.parse().ok()?))));
+        for (id, since, is_mapped) in known {
+            if !is_mapped && mapped.contains(&id) {
+                raised.push(id.clone());
+            }
+            begins.extend(since.and_then(|since| Some((id, since.parse().ok()?))));
+        }
+    }
+    for id in raised {
+        // Who only stood in for a user is a person now, and every day may be sent.
+        let recorded = raise(db, &id).await?;
+        days.entry(id).or_default().extend(recorded);
     }
     let mut earlier = Vec::new();
     for (id, dates) in &mut days {
@@ -169,14 +180,37 @@ async fn heard_of(
     mark_rows(db, &rows).await
 }
 
+/// Makes a person of a stand-in; returns the dates that have records.
+async fn raise(db: &impl ConnectionTrait, id: &str) -> Result<Vec<NaiveDate>, DbErr> {
+    employee::Entity::update_many()
+        .col_expr(employee::Column::Mapped, Expr::value(true))
+        .filter(employee::Column::Id.eq(id))
+        .exec(db)
+        .await?;
+    let recorded: Vec<String> = daily_record::Entity::find()
+        .select_only()
+        .column(daily_record::Column::Date)
+        .filter(daily_record::Column::Employee.eq(id))
+        .into_tuple()
+        .all(db)
+        .await?;
+    Ok(recorded
+        .iter()
+        .filter_map(|date| date.parse().ok())
+        .collect())
+}
+
 /// The same for somebody a human names, device or not.
 pub(super) async fn named_by_hand(
     db: &impl ConnectionTrait,
     id: &str,
     date: NaiveDate,
 ) -> Result<(), DbErr> {
+    // Whoever only stands in for a user stays so: naming somebody maps nobody.
+    let known = employee::Entity::find_by_id(id).one(db).await?;
+    let mapped = known.is_none_or(|row| row.mapped).then(|| id.to_owned());
     let days = BTreeMap::from([(id.to_owned(), BTreeSet::from([date]))]);
-    heard_of(db, days, &BTreeSet::from([id.to_owned()])).await
+    heard_of(db, days, &mapped.into_iter().collect()).await
 }
 
 /// Marks days of one employee as to be assessed.

@@ -1,7 +1,7 @@
 //! P4: what each target has to be told, compared with what it was told last, and frozen in the transaction that
 //! changes the records.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use chrono::NaiveDate;
 use crm_client::Entry;
@@ -43,6 +43,8 @@ pub struct Scope<'a> {
     pub employee: &'a str,
     /// On which dates; none: on all.
     pub dates: Option<&'a BTreeSet<NaiveDate>>,
+    /// Whether the target can be told that an entry is gone.
+    pub corrects: bool,
 }
 
 /// A revision to be queued.
@@ -50,6 +52,8 @@ pub struct Scope<'a> {
 pub struct Change {
     draft: Draft,
     deleted: bool,
+    /// Whether it is only noted: the target has nothing to take back.
+    is_silent: bool,
     /// The last revision; 0 for none.
     last: i64,
     hash: String,
@@ -101,12 +105,20 @@ pub async fn changes(
         changes.push(Change {
             draft,
             deleted: false,
+            is_silent: false,
             last,
             hash,
         });
     }
     let vanished: Vec<entry::Model> = known.into_values().filter(|row| !row.deleted).collect();
-    changes.extend(withdrawals(db, scope.target, vanished).await?);
+    let mut withdrawals = withdrawals(db, scope.target, vanished).await?;
+    if !scope.corrects {
+        let told = attempted(db, scope.target, &withdrawals).await?;
+        for change in &mut withdrawals {
+            change.is_silent = !told.contains(&change.draft.entry_id);
+        }
+    }
+    changes.extend(withdrawals);
     Ok(changes)
 }
 
@@ -161,6 +173,7 @@ async fn withdrawals(
                 hash: hash_of(&content),
                 last: row.revision,
                 deleted: true,
+                is_silent: false,
                 draft: Draft {
                     entry_id: row.entry_id,
                     employee: row.employee,
@@ -171,6 +184,30 @@ async fn withdrawals(
             }
         })
         .collect())
+}
+
+/// Which of the entries the target was ever told something of.
+async fn attempted(
+    db: &impl ConnectionTrait,
+    target: &str,
+    changes: &[Change],
+) -> Result<HashSet<String>, DbErr> {
+    let mut told = HashSet::new();
+    for chunk in changes.chunks(PORTION) {
+        let ids = chunk.iter().map(|change| change.draft.entry_id.as_str());
+        let rows: Vec<String> = outbox::Entity::find()
+            .select_only()
+            .column(outbox::Column::EntryId)
+            .distinct()
+            .filter(outbox::Column::Target.eq(target))
+            .filter(outbox::Column::EntryId.is_in(ids))
+            .filter(outbox::Column::Attempts.gt(0))
+            .into_tuple()
+            .all(db)
+            .await?;
+        told.extend(rows);
+    }
+    Ok(told)
 }
 
 /// The outbox rows of the latest revisions, by entry id.
@@ -211,7 +248,7 @@ pub async fn push(
     floor: i64,
     now: i64,
 ) -> Result<u64, DbErr> {
-    let count = changes.len() as u64;
+    let count = changes.iter().filter(|change| !change.is_silent).count() as u64;
     let mut changes = changes.into_iter().peekable();
     while changes.peek().is_some() {
         let portion: Vec<Change> = changes.by_ref().take(PORTION).collect();
@@ -235,6 +272,7 @@ async fn push_portion(
         let Change {
             draft,
             deleted,
+            is_silent,
             last,
             hash,
         } = change;
@@ -256,14 +294,19 @@ async fn push_portion(
             deleted: Set(deleted),
             content: Set(frozen.content().to_string()),
             key: Set(frozen.key().to_string()),
-            state: Set(state::PENDING.to_owned()),
+            state: Set(if is_silent {
+                state::SUPERSEDED
+            } else {
+                state::PENDING
+            }
+            .to_owned()),
             attempts: Set(0),
             due_at: Set(now),
             last_attempt: Set(None),
             last_error: Set(None),
             // The entry has been waiting since its first revision that was not accepted.
             queued_at: Set(waiting.get(&draft.entry_id).copied().unwrap_or(now)),
-            settled_at: Set(None),
+            settled_at: Set(is_silent.then_some(now)),
         });
         entries.push(entry::ActiveModel {
             target: Set(target.to_owned()),
@@ -296,7 +339,7 @@ async fn push_portion(
     Ok(())
 }
 
-/// Closes the open rows of these entries; returns since when each has been waiting.
+/// Closes the open and the dismissed rows of these entries; returns since when each has been waiting.
 async fn supersede(
     tx: &DatabaseTransaction,
     target: &str,
@@ -310,17 +353,18 @@ async fn supersede(
         sea_orm::Condition::all()
             .add(outbox::Column::Target.eq(target))
             .add(outbox::Column::EntryId.is_in(entries.iter().copied()))
-            .add(outbox::Column::State.is_in([state::PENDING, state::REJECTED]))
+            .add(outbox::Column::State.is_in([state::PENDING, state::REJECTED, state::DISMISSED]))
     };
-    let waiting: Vec<(String, i64)> = outbox::Entity::find()
+    let closed: Vec<(String, i64, String)> = outbox::Entity::find()
         .select_only()
         .column(outbox::Column::EntryId)
         .column(outbox::Column::QueuedAt)
+        .column(outbox::Column::State)
         .filter(open())
         .into_tuple()
         .all(tx)
         .await?;
-    if !waiting.is_empty() {
+    if !closed.is_empty() {
         outbox::Entity::update_many()
             .col_expr(outbox::Column::State, Expr::value(state::SUPERSEDED))
             .col_expr(outbox::Column::SettledAt, Expr::value(now))
@@ -328,7 +372,13 @@ async fn supersede(
             .exec(tx)
             .await?;
     }
-    Ok(waiting.into_iter().collect())
+    // Nobody waited any more for what was dismissed.
+    let waiting = closed
+        .into_iter()
+        .filter(|(_, _, state)| state != state::DISMISSED);
+    Ok(waiting
+        .map(|(entry_id, queued_at, _)| (entry_id, queued_at))
+        .collect())
 }
 
 impl Change {
@@ -338,6 +388,7 @@ impl Change {
             .map_err(|error| DbErr::Custom(format!("outbox row {}: {error}", row.id)))?;
         Ok(Self {
             deleted: row.deleted,
+            is_silent: false,
             last: entry.revision,
             hash: entry.content_hash.clone(),
             draft: Draft {

@@ -50,10 +50,12 @@ impl Store {
         floor(self.reader()).await
     }
 
-    /// What keeps days open: unsettled or unassessed days, undelivered records, and terminals that were not read.
-    /// `date_of` tells the site's date of an instant.
+    /// What keeps days open: unsettled or unassessed days, records not delivered to one of `targets`, and
+    /// terminals that were not read. What waits for a target that is configured no more holds nothing. `date_of` tells
+    /// the site's date of an instant.
     pub async fn open_days(
         &self,
+        targets: &[&str],
         date_of: impl Fn(i64) -> NaiveDate,
     ) -> Result<Vec<Holder>, DbErr> {
         let db = self.reader();
@@ -75,12 +77,27 @@ impl Store {
             .column_as(dirty_day::Column::Date.min(), "first");
         let first = touched.into_tuple::<Option<String>>().one(db).await?;
         hold(first.flatten(), "days that wait to be assessed");
-        let unsent = outbox::Entity::find()
-            .select_only()
-            .column_as(outbox::Column::Date.min(), "first")
-            .filter(outbox::Column::State.is_in([state::PENDING, state::REJECTED]));
-        let first = unsent.into_tuple::<Option<String>>().one(db).await?;
-        hold(first.flatten(), "records that were not delivered");
+        for (state, what) in [
+            (state::PENDING, "records that were not delivered to"),
+            (
+                state::REJECTED,
+                "records that were refused, and so not delivered to",
+            ),
+        ] {
+            for target in targets {
+                let unsent = outbox::Entity::find()
+                    .select_only()
+                    .column_as(outbox::Column::Date.min(), "first")
+                    .filter(outbox::Column::Target.eq(*target))
+                    .filter(outbox::Column::State.eq(state));
+                let first = unsent.into_tuple::<Option<String>>().one(db).await?;
+                let remedy = match state {
+                    state::REJECTED => " (see `zk-bridge crm dead-letters`)",
+                    _ => "",
+                };
+                hold(first.flatten(), &format!("{what} {target}{remedy}"));
+            }
+        }
         let devices = device::Entity::find()
             .filter(device::Column::Enabled.eq(true))
             .order_by_asc(device::Column::CompleteUntil)

@@ -9,9 +9,9 @@ use sea_orm::{
     QueryFilter, QuerySelect,
 };
 
-use super::entity::{entry, target};
-use super::outbox::{back_off, seconds};
-use super::{Store, storable};
+use super::entity::{entry, meta, target};
+use super::outbox::seconds;
+use super::{Store, back_off, storable};
 
 impl Store {
     /// The remembered state of a target.
@@ -52,7 +52,7 @@ impl Store {
             Some((reason, base)) => target::ActiveModel {
                 id: Set(id.to_owned()),
                 paused_reason: Set(Some(storable(reason).into_owned())),
-                paused_until: Set(Some(now + back_off(base, found.pauses))),
+                paused_until: Set(Some(now + back_off::spread(base, found.pauses))),
                 pauses: Set(found.pauses + 1),
                 ..Default::default()
             },
@@ -80,6 +80,18 @@ impl Store {
         tx.commit().await
     }
 
+    /// Begins to tell a target what it has missed under these settings, or goes on with it: with whoever comes after
+    /// the employee that is returned.
+    pub async fn begin_catching_up(&self, id: &str, fingerprint: &str) -> Result<String, DbErr> {
+        let tx = self.begin().await?;
+        let after = caught_up(&tx, id, fingerprint).await?;
+        if after.is_none() {
+            note_caught_up(&tx, id, fingerprint, "").await?;
+        }
+        tx.commit().await?;
+        Ok(after.unwrap_or_default())
+    }
+
     /// Everybody of whom a target was ever told something.
     pub async fn told_of(&self, target: &str) -> Result<Vec<String>, DbErr> {
         entry::Entity::find()
@@ -93,12 +105,67 @@ impl Store {
     }
 }
 
+/// How far each target is that is being told what it has missed: its settings, and the last employee.
+const CATCHING_UP: &str = "catching_up:";
+
+/// Behind every key that begins with it.
+const BEHIND_CATCHING_UP: &str = "catching_up;";
+
+async fn caught_up(
+    db: &impl ConnectionTrait,
+    id: &str,
+    fingerprint: &str,
+) -> Result<Option<String>, DbErr> {
+    let row = meta::Entity::find_by_id(format!("{CATCHING_UP}{id}"))
+        .one(db)
+        .await?;
+    Ok(row.and_then(|row| {
+        let (settings, employee) = row.value.split_once('\n')?;
+        (settings == fingerprint).then(|| employee.to_owned())
+    }))
+}
+
+/// Notes that a target was told of everybody up to this employee, unless it must begin again.
+pub async fn note_caught_up(
+    tx: &DatabaseTransaction,
+    id: &str,
+    fingerprint: &str,
+    employee: &str,
+) -> Result<(), DbErr> {
+    if !employee.is_empty() && caught_up(tx, id, fingerprint).await?.is_none() {
+        return Ok(());
+    }
+    let value = format!("{fingerprint}\n{employee}");
+    super::set_meta(tx, &format!("{CATCHING_UP}{id}"), &value).await
+}
+
+/// Ends it. False if it must begin again: meanwhile something changed that the target was not told.
+pub async fn end_catching_up(
+    tx: &DatabaseTransaction,
+    id: &str,
+    fingerprint: &str,
+) -> Result<bool, DbErr> {
+    if caught_up(tx, id, fingerprint).await?.is_none() {
+        return Ok(false);
+    }
+    meta::Entity::delete_by_id(format!("{CATCHING_UP}{id}"))
+        .exec(tx)
+        .await?;
+    Ok(true)
+}
+
 /// Makes the next delivery to targets other than `configured` look at every record again: they miss what changes now.
 pub async fn forget_absent(tx: &DatabaseTransaction, configured: &[&str]) -> Result<(), DbErr> {
     target::Entity::update_many()
         .col_expr(target::Column::Fingerprint, Expr::value(""))
         .filter(target::Column::Id.is_not_in(configured.iter().copied()))
         .filter(target::Column::Fingerprint.ne(""))
+        .exec(tx)
+        .await?;
+    let kept = configured.iter().map(|id| format!("{CATCHING_UP}{id}"));
+    meta::Entity::delete_many()
+        .filter(meta::Column::Key.between(CATCHING_UP, BEHIND_CATCHING_UP))
+        .filter(meta::Column::Key.is_not_in(kept))
         .exec(tx)
         .await?;
     Ok(())

@@ -6,8 +6,10 @@ use bridge_bin::demo::crm_stub::{CrmStub, Failure, Fault, Record};
 use bridge_bin::jobs::{clean_up, poll, process, sync};
 use bridge_bin::notify;
 use bridge_bin::status::Status;
+use bridge_bin::store::alarms::{NewNotice, make_notices};
 use bridge_bin::store::days::NewCorrection;
-use bridge_bin::store::entity::{alarm, device, entry, outbox};
+use bridge_bin::store::dead_letters::Dismissal;
+use bridge_bin::store::entity::{alarm, audit, daily_record, device, entry, outbox};
 use bridge_bin::store::outbox::{Selection, state};
 use bridge_bin::store::{Kind, Store, migration};
 use sea_orm::ActiveValue::Set;
@@ -111,9 +113,8 @@ async fn p6_a_target_in_trouble_delays_no_other() {
             .count(),
         1
     );
-    let now = bridge.app.clock.now();
-    assert!(sync::is_paused(&bridge.app, "crm", now).await.unwrap());
-    assert!(!sync::is_paused(&bridge.app, "hr", now).await.unwrap());
+    assert!(bridge.is_paused("crm").await);
+    assert!(!bridge.is_paused("hr").await);
 }
 
 #[tokio::test]
@@ -361,8 +362,7 @@ async fn a_target_that_is_down_is_not_asked_with_every_record() {
     let options = sync::Options::default();
     sync::run(&bridge.app, &options).await.unwrap();
     assert!(hr.snapshot().requests <= 30, "three pushes, then a rest");
-    let now = bridge.app.clock.now();
-    assert!(sync::is_paused(&bridge.app, "crm", now).await.unwrap());
+    assert!(bridge.is_paused("crm").await);
 
     let before = hr.snapshot().requests;
     let report = bridge.sync().await;
@@ -602,6 +602,7 @@ async fn i6_the_watermark_names_who_holds_it_back() {
     ])
     .await;
     let bridge = Bridge::new(&format!("{NAIROBI}{}", crm(&hr)), FRIDAY_NOON).await;
+    bridge.sync().await;
     let holder = || async {
         let complete = Status::load(&bridge.app).await.unwrap().complete;
         (complete.until.is_some(), complete.held_back_by)
@@ -1111,4 +1112,339 @@ async fn a_revision_that_was_never_taken_waits_since_its_first_forerunner() {
     assert_eq!(pending.len(), 1);
     assert_eq!((pending[0].revision, pending[0].queued_at), (2, 1_000));
     assert!(pending[0].deleted);
+}
+
+/// The rows of the outbox in order: time, kind and state of each.
+async fn queued_punches(bridge: &Bridge) -> Vec<String> {
+    let mut rows = outbox::Entity::find()
+        .all(bridge.app.store.reader())
+        .await
+        .unwrap();
+    rows.sort_by_key(|row| row.id);
+    rows.iter()
+        .map(|row| {
+            let content: serde_json::Value = serde_json::from_str(&row.content).unwrap();
+            let text = |field: &str| content[field].as_str().unwrap().to_owned();
+            format!("{} {} {}", text("time"), text("kind"), row.state)
+        })
+        .collect()
+}
+
+fn export(to: &CrmStub) -> String {
+    format!(
+        "[[targets]]\nid = \"hr\"\nconnector = \"device-export\"\nurl = \"{}\"\n",
+        to.url()
+    )
+}
+
+const AT_NOON: &str = "2026-03-05T09:30:00Z";
+const IN_THE_EVENING: &str = "2026-03-05T14:30:00Z";
+const DAYS_LATER: &str = "2026-03-08T09:00:00Z";
+
+#[tokio::test]
+async fn a_format_that_cannot_correct_is_told_each_punch_once() {
+    let hr = stub().await;
+    let gate = terminal([
+        punch("7", "2026-03-05 08:00"),
+        punch("7", "2026-03-05 12:00"),
+    ])
+    .await;
+    let mut bridge = Bridge::new(&format!("{NAIROBI}{}", export(&hr)), AT_NOON).await;
+    bridge.add("gate", &gate).await;
+    bridge.turn().await;
+    let mut told = vec!["2026-03-05 08:00:00 in pending"];
+    assert_eq!(queued_punches(&bridge).await, told);
+
+    bridge.at(IN_THE_EVENING).await;
+    gate.punch(punch("7", "2026-03-05 17:00"));
+    bridge.turn().await;
+    told.push("2026-03-05 12:00:00 unknown pending");
+    assert_eq!(queued_punches(&bridge).await, told);
+
+    bridge.at(DAYS_LATER).await;
+    bridge.process().await;
+    told.push("2026-03-05 17:00:00 out pending");
+    assert_eq!(queued_punches(&bridge).await, told);
+}
+
+#[tokio::test]
+async fn a_punch_in_doubt_is_told_at_once_where_it_can_be_corrected() {
+    let hr = stub().await;
+    let gate = terminal([
+        punch("7", "2026-03-05 08:00"),
+        punch("7", "2026-03-05 12:00"),
+    ])
+    .await;
+    let toml = format!("{NAIROBI}{}", webhook("hr", "punch", &hr));
+    let mut bridge = Bridge::new(&toml, AT_NOON).await;
+    bridge.add("gate", &gate).await;
+    bridge.turn().await;
+    bridge.sync().await;
+    assert_eq!(current(&hr, "kind"), ["in", "unknown"]);
+    bridge.at(IN_THE_EVENING).await;
+    gate.punch(punch("7", "2026-03-05 17:00"));
+    bridge.turn().await;
+    assert_eq!(bridge.sync().await.total, 1, "the one of noon is as it was");
+    assert_eq!(current(&hr, "kind"), ["in", "unknown", "unknown"]);
+    bridge.at(DAYS_LATER).await;
+    bridge.process().await;
+    bridge.sync().await;
+    assert_eq!(current(&hr, "kind"), ["in", "out", "unknown"]);
+}
+
+#[tokio::test]
+async fn what_was_never_told_is_not_taken_back_where_nothing_can_be() {
+    let hr = stub().await;
+    let gate = terminal([punch("7", "2026-03-03 08:00")]).await;
+    let bridge = Bridge::new(&format!("{NAIROBI}{}", export(&hr)), FRIDAY_NOON).await;
+    bridge.add("gate", &gate).await;
+    bridge.turn().await;
+    let first = bridge.punches("gate").await.remove(0);
+    void(&bridge, format!("p{}", first.id), "7", "2026-03-03").await;
+    bridge.process().await;
+    assert_eq!(bridge.app.store.pending("hr").await.unwrap(), 0);
+    assert_eq!(bridge.sync().await.total, 0);
+    assert!(
+        bridge
+            .app
+            .store
+            .dead_letters(None, 10)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+}
+
+#[tokio::test]
+async fn p6_one_person_stops_no_new_target() {
+    let hr = stub().await;
+    let gate = terminal(["7", "8"].map(|id| punch(id, "2026-03-05 08:00"))).await;
+    let mut bridge = Bridge::new(NAIROBI, FRIDAY_NOON).await;
+    bridge.add("gate", &gate).await;
+    bridge.turn().await;
+    let tx = bridge.app.store.begin().await.unwrap();
+    daily_record::Entity::update_many()
+        .col_expr(
+            daily_record::Column::Content,
+            sea_orm::sea_query::Expr::value("{"),
+        )
+        .filter(daily_record::Column::Employee.eq("7"))
+        .exec(&tx)
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    let more = format!("{}start_date = \"2026-03-05\"\n", webhook("hr", "day", &hr));
+    bridge.with(&more, FRIDAY_NOON).await;
+
+    let dry = sync::Options {
+        dry_run: true,
+        ..Default::default()
+    };
+    assert!(sync::run(&bridge.app, &dry).await.unwrap().total > 0);
+    bridge.sync().await;
+    let people = || {
+        let mut people = current(&hr, "user_id");
+        people.dedup();
+        people
+    };
+    assert_eq!(people(), ["8"]);
+    assert_eq!(bridge.sync().await.queued, 0, "it is not new any more");
+    // The job makes the broken days anew, and tells them.
+    assert_eq!(bridge.process().await.failed, 0);
+    bridge.sync().await;
+    assert_eq!(people(), ["7", "8"]);
+}
+
+#[tokio::test]
+async fn what_a_target_missed_is_told_in_portions_to_the_last_person() {
+    let hr = stub().await;
+    let people: Vec<String> = (1..=120).map(|id| id.to_string()).collect();
+    let gate = terminal(people.iter().map(|id| punch(id, "2026-03-05 08:00"))).await;
+    let mut bridge = Bridge::new(NAIROBI, FRIDAY_NOON).await;
+    bridge.add("gate", &gate).await;
+    bridge.turn().await;
+    bridge.with(&webhook("hr", "punch", &hr), FRIDAY_NOON).await;
+    assert_eq!(bridge.sync().await.queued, 120);
+    assert_eq!(held(&hr).len(), 120);
+    assert_eq!(bridge.sync().await.queued, 0);
+}
+
+#[tokio::test]
+async fn i6_nothing_is_complete_for_a_target_that_is_new_or_refused() {
+    let hr = stub().await;
+    let gate = terminal([punch("7", "2026-03-05 08:00")]).await;
+    let mut bridge = Bridge::new(NAIROBI, FRIDAY_NOON).await;
+    bridge.add("gate", &gate).await;
+    bridge.turn().await;
+    let alarms = "[alarms]\nclock_drift_seconds = 0\n";
+    bridge
+        .with(
+            &format!("{}{alarms}", webhook("hr", "day", &hr)),
+            FRIDAY_NOON,
+        )
+        .await;
+    let status = Status::load(&bridge.app).await.unwrap();
+    assert_eq!(status.targets[0].complete_until, None);
+    assert_eq!(status.complete.until, None);
+    let holder = status.complete.held_back_by.unwrap();
+    assert!(holder.starts_with("the delivery to hr, "), "{holder}");
+    bridge.sync().await;
+    let status = Status::load(&bridge.app).await.unwrap();
+    assert!(status.complete.until.is_some(), "{:?}", status.complete);
+    notify::turn(&bridge.app).await.unwrap();
+    assert!(bridge.app.store.open_alarms().await.unwrap().is_empty());
+
+    bridge.toml = format!("{NAIROBI}{}{alarms}", webhook("hr", "punch", &hr));
+    bridge.at(FRIDAY_NOON).await;
+    let status = Status::load(&bridge.app).await.unwrap();
+    assert_eq!(status.complete.until, None);
+    let why = status.targets[0].incomplete.as_deref().unwrap();
+    assert!(why.contains("told day entries"), "{why}");
+    notify::turn(&bridge.app).await.unwrap();
+    let open = bridge.app.store.open_alarms().await.unwrap();
+    assert_eq!(open[0].name, "queue_old:hr");
+}
+
+/// A bridge with one dead letter, of 5 January.
+async fn refused(hr: &CrmStub, gate: &MockDevice) -> Bridge {
+    hr.fail(fail(
+        Fault::Status(axum::http::StatusCode::UNPROCESSABLE_ENTITY),
+        1,
+    ));
+    let toml = format!(
+        "{NAIROBI}[retention]\npunches_days = 10\n{}start_date = \"2026-01-05\"\n",
+        webhook("hr", "punch", hr)
+    );
+    let bridge = Bridge::new(&toml, FRIDAY_NOON).await;
+    bridge.add("gate", gate).await;
+    bridge.turn().await;
+    bridge.sync().await;
+    let letters = bridge.app.store.dead_letters(None, 10).await.unwrap();
+    assert_eq!(letters.len(), 1, "{letters:?}");
+    bridge
+}
+
+#[tokio::test]
+async fn a_dead_letter_that_a_human_closed_holds_nothing_back() {
+    let hr = stub().await;
+    let gate = terminal([punch("7", "2026-01-05 08:00")]).await;
+    let bridge = refused(&hr, &gate).await;
+    let store = &bridge.app.store;
+    let held_by = clean_up::run(&bridge.app, true).await.unwrap().held_back_by;
+    assert!(
+        held_by.as_deref().unwrap().contains("refused"),
+        "{held_by:?}"
+    );
+    let letter = store.dead_letters(None, 10).await.unwrap().remove(0);
+
+    let why = Dismissal {
+        by: "anna",
+        reason: "left long ago",
+    };
+    let wrong = store.dismiss(&[letter.id, 9_999], why, 7).await.unwrap();
+    assert_eq!(wrong, Err(vec![9_999]));
+    assert_eq!(store.rejected("hr").await.unwrap(), 1, "all or none");
+    let closed = store.dismiss(&[letter.id], why, 7).await.unwrap().unwrap();
+    assert_eq!(closed.len(), 1);
+    let lines = audit::Entity::find().all(store.reader()).await.unwrap();
+    assert_eq!(lines.len(), 1);
+    assert_eq!(
+        (
+            lines[0].by.as_str(),
+            lines[0].detail.as_deref(),
+            lines[0].at
+        ),
+        ("anna", Some("left long ago"), 7)
+    );
+    let stats = sync::stats(&bridge.app).await.unwrap();
+    assert_eq!(
+        (stats.total, stats.synced, stats.unsynced, stats.dismissed),
+        (1, 0, 0, 1)
+    );
+    assert_eq!(store.waiting_since("hr").await.unwrap(), None);
+    let report = clean_up::run(&bridge.app, true).await.unwrap();
+    assert_eq!(report.held_back_by, None);
+
+    // What changes later goes out as usual.
+    let first = bridge.punches("gate").await.remove(0);
+    void(&bridge, format!("p{}", first.id), "7", "2026-01-05").await;
+    bridge.process().await;
+    assert_eq!(bridge.sync().await.successful, 1);
+    let stats = sync::stats(&bridge.app).await.unwrap();
+    assert_eq!((stats.synced, stats.dismissed), (1, 0));
+}
+
+#[tokio::test]
+async fn b11_a_target_that_is_configured_no_more_keeps_no_days_open() {
+    let hr = stub().await;
+    let gate = terminal([punch("7", "2026-01-05 08:00")]).await;
+    let mut bridge = refused(&hr, &gate).await;
+    bridge.toml = format!("{NAIROBI}[retention]\npunches_days = 10\n");
+    bridge.at(FRIDAY_NOON).await;
+    let report = clean_up::run(&bridge.app, false).await.unwrap();
+    assert_eq!((report.held_back_by, report.punches), (None, 1));
+}
+
+#[tokio::test]
+async fn a_stand_in_that_a_mapping_names_is_a_person_from_then_on() {
+    let hr = stub().await;
+    let branch = terminal([punch("7", "2026-03-03 08:00")]).await;
+    let toml = format!("{NAIROBI}{}", webhook("hr", "punch", &hr));
+    let bridge = Bridge::new(&toml, FRIDAY_NOON).await;
+    bridge.add_to("branch", &branch, "branch", None).await;
+    bridge.turn().await;
+    let by_hand = NewCorrection {
+        kind: "add_punch",
+        target: None,
+        employee: "branch/7".to_owned(),
+        date: date("2026-03-03"),
+        told: Some("2026-03-03T17:00:00".parse().unwrap()),
+        state: None,
+        value: None,
+        by: "anna".to_owned(),
+        reason: "forgotten".to_owned(),
+    };
+    let store = &bridge.app.store;
+    store.add_correction(by_hand, 0).await.unwrap();
+    bridge.process().await;
+    assert_eq!(bridge.sync().await.total, 0, "naming somebody maps nobody");
+    let device = bridge.app.store.device("branch").await.unwrap();
+    let plausible = date("2010-01-01")..=date("2026-03-07");
+    bridge
+        .app
+        .store
+        .map_user(&device, "7", "branch/7", None, &plausible, 0)
+        .await
+        .unwrap();
+    bridge.process().await;
+    bridge.sync().await;
+    assert_eq!(current(&hr, "user_id"), ["branch/7", "branch/7"]);
+}
+
+#[tokio::test]
+async fn a_mail_names_the_first_outliers_and_counts_all() {
+    let mail = MailStub::start().await;
+    let toml = format!("{NAIROBI}{}", mailing(&mail, "outliers = true\n"));
+    let bridge = Bridge::new(&toml, FRIDAY_NOON).await;
+    let notices = (0..60).map(|n| NewNotice {
+        name: format!("n{n}"),
+        employee: "7".to_owned(),
+        date: "2026-03-05".to_owned(),
+        detail: format!("outlier no. {n};"),
+    });
+    let tx = bridge.app.store.begin().await.unwrap();
+    make_notices(&tx, notices.collect(), 0).await.unwrap();
+    tx.commit().await.unwrap();
+    notify::turn(&bridge.app).await.unwrap();
+    let text = unfolded(&mail.take()[0]);
+    assert!(text.contains("60 new outliers"), "{text}");
+    assert!(
+        text.contains("no. 49;") && !text.contains("no. 50;"),
+        "{text}"
+    );
+    assert!(text.contains("and 10 more"), "{text}");
+    assert_eq!(
+        bridge.app.store.count_untold_notices().await.unwrap().count,
+        0
+    );
 }

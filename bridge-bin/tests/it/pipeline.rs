@@ -238,11 +238,7 @@ async fn a_crm_that_answers_with_a_web_page_pauses_the_target_and_loses_nothing(
     let failure = bridge_bin::Failure::of(&error);
     assert_eq!(failure.kind, "crm_web_page", "{failure:?}");
     assert!(!failure.remedy.is_empty());
-    assert!(
-        sync::is_paused(&bridge.app, sync::TARGET, bridge.app.clock.now())
-            .await
-            .unwrap()
-    );
+    assert!(bridge.is_paused(sync::TARGET).await);
     let due = bridge
         .app
         .store
@@ -255,11 +251,7 @@ async fn a_crm_that_answers_with_a_web_page_pauses_the_target_and_loses_nothing(
         "no attempt is counted"
     );
     assert_eq!(bridge.sync().await.successful, 1);
-    assert!(
-        !sync::is_paused(&bridge.app, sync::TARGET, bridge.app.clock.now())
-            .await
-            .unwrap()
-    );
+    assert!(!bridge.is_paused(sync::TARGET).await);
 }
 
 #[tokio::test]

@@ -574,6 +574,7 @@ async fn queue(store: &Store, draft: &Draft, floor: i64) -> Option<i64> {
         target: "crm",
         employee: "7",
         dates: None,
+        corrects: true,
     };
     let tx = store.begin().await.unwrap();
     let changes = queue::changes(&tx, scope, vec![draft.clone()])

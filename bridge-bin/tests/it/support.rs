@@ -136,6 +136,13 @@ impl Bridge {
         self.process().await
     }
 
+    /// Whether a target as a whole waits for a human or its next probe.
+    pub(crate) async fn is_paused(&self, target: &str) -> bool {
+        let target = self.app.store.target(target).await.expect("the targets");
+        let until = target.and_then(|row| row.paused_until);
+        until.is_some_and(|until| until > self.app.clock.now())
+    }
+
     /// The records of one employee and date, as JSON.
     pub(crate) async fn records(&self, employee: &str, on: &str) -> Vec<serde_json::Value> {
         let rows = self

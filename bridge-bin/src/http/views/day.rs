@@ -185,12 +185,19 @@ pub(super) enum Delivery {
     },
     /// The CRM refused the latest revision.
     Refused { revision: i64, reason: String },
+    /// The CRM refused the latest revision, and somebody let that be.
+    Dismissed { revision: i64, reason: String },
 }
 
 impl Delivery {
     fn of(row: &outbox::Model, zone: &TimeZone, now: i64) -> Self {
         let revision = row.revision;
         let problem = row.last_error.as_deref().map(words::excerpt);
+        let words = || {
+            problem
+                .clone()
+                .unwrap_or_else(|| "no reason was given".to_owned())
+        };
         match row.state.as_str() {
             state::SENT => Self::Sent {
                 revision,
@@ -198,7 +205,11 @@ impl Delivery {
             },
             state::REJECTED => Self::Refused {
                 revision,
-                reason: problem.unwrap_or_else(|| "no reason was given".to_owned()),
+                reason: words(),
+            },
+            state::DISMISSED => Self::Dismissed {
+                revision,
+                reason: words(),
             },
             _ => Self::Waiting {
                 revision,

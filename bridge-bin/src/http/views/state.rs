@@ -24,6 +24,8 @@ pub(super) enum Complete {
     NoTerminal,
     /// A terminal was never read.
     Never(String),
+    /// Somebody else holds back everything.
+    Nothing(String),
     /// Everything before was read, assessed and delivered; and who holds back what came after.
     Until(When, String),
 }
@@ -46,7 +48,13 @@ impl Terminals {
             (Some(at), holder) => {
                 Complete::Until(When::new(at, &app.zone, now), holder.unwrap_or_default())
             }
-            (None, Some(unread)) => Complete::Never(unread),
+            (None, Some(holder)) => {
+                if devices.iter().any(|row| row.name == holder) {
+                    Complete::Never(holder)
+                } else {
+                    Complete::Nothing(holder)
+                }
+            }
             (None, None) => Complete::NoTerminal,
         };
         let rows = devices

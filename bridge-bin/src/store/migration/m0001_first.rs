@@ -308,7 +308,7 @@ fn tables() -> Vec<TableCreateStatement> {
             .col(boolean("deleted"))
             .col(text("content"))
             .col(string("key"))
-            // pending, sent, rejected or superseded
+            // pending, sent, rejected, dismissed or superseded
             .col(string("state"))
             .col(integer("attempts"))
             .col(big_integer("due_at"))

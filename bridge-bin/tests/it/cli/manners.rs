@@ -226,3 +226,12 @@ fn serve_says_first_where_it_answers() {
         .ended(1);
     assert_eq!(second.failure(), "listen");
 }
+
+#[test]
+fn only_a_dead_letter_can_be_dismissed_and_only_for_a_reason() {
+    let place = Place::new();
+    let ended = place.run("crm dismiss 1 --reason gone --json").ended(1);
+    assert_eq!(ended.failure(), "unknown_dead_letter");
+    place.run("crm dismiss 1").ended(2);
+    place.run("crm dismiss --reason gone").ended(2);
+}
