@@ -25,6 +25,9 @@ use crate::zone;
 /// Looks at the due rows at least this often, in seconds: not every change is called out, and no call is certain.
 const LOOK_AGAIN: i64 = 15;
 
+/// A delivery that could not even begin is not tried again before, in seconds, unless its schedule calls.
+const AFTER_ERROR: i64 = 5 * 60;
+
 /// For a cron text that never matches.
 const NEVER: i64 = 366 * 86_400;
 
@@ -418,8 +421,9 @@ async fn tell_target(app: &App, due: &due_target::Model, stop: Stop) -> Ended {
         let next = if paused.is_some() {
             paused
         } else {
+            let rest = if result.is_ok() { 5 } else { AFTER_ERROR };
             let retry = app.store.next_retry(&due.target).await?;
-            retry.map(|at| at.max(now + 5))
+            retry.map(|at| at.max(now + rest))
         };
         app.store.target_done(due, next).await?;
         result.map(drop)

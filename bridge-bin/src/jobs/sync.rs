@@ -15,6 +15,7 @@ use crate::convert;
 use crate::failpoint;
 use crate::failure::Failure;
 use crate::lifecycle::Stop;
+use crate::store::entity;
 use crate::store::outbox::{self, Attempt, Selection, Stats};
 use crate::zone;
 
@@ -385,13 +386,18 @@ async fn deliver(
             pace.next(app).await.min(left)
         };
         let now = app.clock.now();
-        let rows = app
-            .store
-            .due(id, &options.selection, now, after, size)
-            .await?;
-        pace.give_back(size.saturating_sub(rows.len() as u64));
+        let rows = if is_probe {
+            app.store.probe(id, &options.selection, now).await?
+        } else {
+            let selection = &options.selection;
+            let rows = app.store.due(id, selection, now, after, size).await?;
+            pace.give_back(size.saturating_sub(rows.len() as u64));
+            rows
+        };
         let Some(last) = rows.last() else { break };
-        after = last.id;
+        if !is_probe {
+            after = last.id;
+        }
         left -= rows.len() as u64;
         report.total += rows.len() as u64;
         let remote_ids = app.store.remote_ids(id, &rows).await?;
@@ -423,9 +429,17 @@ async fn deliver(
                 app.store
                     .note_target(id, Some((&error.to_string(), 60)), app.clock.now())
                     .await?;
+                if let [row] = &sendable[..]
+                    && is_probe
+                {
+                    make_way(app, row).await?;
+                }
                 return Err(convert::crm_failure(&error).into());
             }
         };
+        let answered = outcomes
+            .iter()
+            .any(|outcome| !matches!(outcome, Outcome::Retry { .. }));
         attempts.extend(
             sendable
                 .into_iter()
@@ -459,28 +473,42 @@ async fn deliver(
             report.count(id, attempt);
         }
         if delivered {
-            is_probe = false;
             app.store.note_target(id, None, app.clock.now()).await?;
             note_certificate(app, id, crm).await?;
+        } else if answered && is_probe {
+            app.store.end_pause(id).await?;
         }
         if let Some(wait) = rest {
             app.store.rest_target(id, wait, app.clock.now()).await?;
         }
         let is_down = matches!(breaker.permits(system_time(app)), Permit::Wait { .. });
-        if rest.is_none() && (is_down || (is_probe && trouble.is_some())) {
+        if let Some(reason) = trouble.filter(|_| rest.is_none() && !answered)
+            && (is_down || is_probe || stopped)
+        {
             // Nothing but trouble: it is left alone, ever longer, instead of being asked with every record in turn.
-            let reason = trouble.as_deref().unwrap_or("it does not answer");
             app.store
-                .note_target(id, Some((reason, 60)), app.clock.now())
+                .note_target(id, Some((&reason, 60)), app.clock.now())
                 .await?;
             break;
         }
-        if stopped || rest.is_some() {
+        if stopped || rest.is_some() || (is_probe && !answered) {
             // The target takes nothing at the moment; the rest keeps its place in the queue.
             break;
         }
+        is_probe = false;
     }
     Ok(report)
+}
+
+/// What concerns the whole target may be about one record after all, such as an address that its id is part of. So the
+/// next probe, when this pause is over, is another one.
+async fn make_way(app: &App, row: &entity::outbox::Model) -> anyhow::Result<()> {
+    let now = app.clock.now();
+    let known = app.store.target(&row.target).await?;
+    if let Some(until) = known.and_then(|row| row.paused_until) {
+        app.store.postpone(row, until + (until - now)).await?;
+    }
+    Ok(())
 }
 
 async fn note_certificate(app: &App, id: &str, crm: &crm_client::Target) -> anyhow::Result<()> {
@@ -499,6 +527,17 @@ fn system_time(app: &App) -> SystemTime {
     UNIX_EPOCH + Duration::from_millis(u64::try_from(app.clock.now_ms()).unwrap_or(0))
 }
 
+/// How many rows are taken, pushed and settled at once.
+fn portion(takes_batches: bool, batch: u64, at_once: u64) -> u64 {
+    if takes_batches {
+        // Settling costs a write to the disk, so several batches share one.
+        (batch * at_once.max(10)).min(PORTION)
+    } else {
+        // A push is not interrupted, and whoever stops waits for it: at a second each this ends within the grace.
+        batch.min(at_once * 10)
+    }
+}
+
 /// How fast a target is told.
 struct Pace {
     /// Rows taken, pushed and settled at once.
@@ -508,13 +547,8 @@ struct Pace {
 
 impl Pace {
     fn of(app: &App, target: &Target) -> Self {
-        let batch = u64::from(target.batch_size);
-        let portion = if target.takes_batches() {
-            // Settling costs a write to the disk, so several batches share one.
-            (batch * u64::from(target.concurrency.max(10))).min(PORTION)
-        } else {
-            batch
-        };
+        let (batch, at_once) = (target.batch_size.into(), target.concurrency.into());
+        let portion = portion(target.takes_batches(), batch, at_once);
         let limit = target.rate_per_second.and_then(NonZeroU32::new);
         Self {
             portion,
@@ -582,5 +616,18 @@ impl Report {
                 error,
             });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::portion;
+
+    #[test]
+    fn one_push_ends_before_the_grace_of_a_stop_does() {
+        assert_eq!(portion(false, 10_000, 1), 10);
+        assert_eq!(portion(false, 10_000, 8), 80);
+        assert_eq!(portion(false, 10, 8), 10);
+        assert_eq!(portion(true, 100, 8), 1_000);
     }
 }

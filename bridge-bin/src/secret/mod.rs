@@ -110,25 +110,64 @@ pub fn export(data_dir: &Path) -> anyhow::Result<String> {
     Ok(text.trim().to_owned())
 }
 
-/// Puts the key of a backup into its place. Another one that lies there is kept beside it.
-pub fn put_back(data_dir: &Path, key: &str) -> anyhow::Result<()> {
-    if std::env::var_os("ZK_BRIDGE_SECRET_KEY").is_some() {
-        // The environment wins anyway; what is in the file would only mislead.
-        return Ok(());
-    }
-    SecretKey::parse(key, "The backup")?;
-    let path = key_file(data_dir);
-    match fs::read_to_string(&path) {
-        Ok(text) if text.trim() == key => return Ok(()),
-        Ok(_) => {
-            let mut aside = path.clone().into_os_string();
-            aside.push(format!(".{}.replaced", hex(&random::<4>())));
-            fs::rename(&path, aside).map_err(|error| unusable(&path, &error))?;
+/// The key of a backup, written beside the one in use; gone again unless it is [put in its place](Self::put_in_place).
+#[derive(Debug)]
+pub struct Staged {
+    path: PathBuf,
+    /// Where it lies; none if nothing is to be done.
+    ready: Option<PathBuf>,
+}
+
+impl Staged {
+    /// Writes it, so that little can fail later.
+    pub fn write(data_dir: &Path, key: &str) -> anyhow::Result<Self> {
+        let path = key_file(data_dir);
+        if std::env::var_os("ZK_BRIDGE_SECRET_KEY").is_some() {
+            // The environment wins anyway; what is in the file would only mislead.
+            return Ok(Self { path, ready: None });
         }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => return Err(unusable(&path, &error)),
+        SecretKey::parse(key, "The backup")?;
+        match fs::read_to_string(&path) {
+            Ok(text) if text.trim() == key => return Ok(Self { path, ready: None }),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(unusable(&path, &error));
+            }
+            _ => {}
+        }
+        let ready = beside(&path, "unfinished");
+        write_new(&ready, key).map_err(|error| unusable(&ready, &error))?;
+        Ok(Self {
+            path,
+            ready: Some(ready),
+        })
     }
-    write_new(&path, key).map_err(|error| unusable(&path, &error))
+
+    /// Makes it the key in use. Another one that lies there is kept beside it.
+    pub fn put_in_place(mut self) -> anyhow::Result<()> {
+        let Some(ready) = self.ready.take() else {
+            return Ok(());
+        };
+        let moved = match fs::hard_link(&self.path, beside(&self.path, "replaced")) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+            _ => fs::rename(&ready, &self.path),
+        };
+        moved.map_err(|error| unusable(&self.path, &error))
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        if let Some(ready) = &self.ready {
+            // Whoever cannot remove it finds it named as what it is.
+            let _ = fs::remove_file(ready);
+        }
+    }
+}
+
+fn beside(path: &Path, end: &str) -> PathBuf {
+    let mut name = path.to_path_buf().into_os_string();
+    name.push(format!(".{}.{end}", hex(&random::<4>())));
+    name.into()
 }
 
 fn key_file(data_dir: &Path) -> PathBuf {
@@ -200,6 +239,19 @@ mod tests {
                 .open(&sealed)
                 .is_err()
         );
+    }
+
+    #[test]
+    fn a_key_that_was_not_put_in_its_place_leaves_the_old_one_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let old = export(dir.path()).unwrap();
+        let new = "0".repeat(64);
+        let names = || fs::read_dir(dir.path()).unwrap().count();
+        drop(Staged::write(dir.path(), &new).unwrap());
+        assert_eq!((export(dir.path()).unwrap(), names()), (old, 1));
+        let staged = Staged::write(dir.path(), &new).unwrap();
+        staged.put_in_place().unwrap();
+        assert_eq!((export(dir.path()).unwrap(), names()), (new, 2));
     }
 
     #[test]

@@ -202,10 +202,15 @@ impl Store {
         meta::Entity::delete_by_id("moved_to").exec(&to).await?;
         set_meta(&to, "revision_floor", &floor.to_string()).await?;
         let queued = queue_everything_again(&to, floor, now).await?;
-        if let Some(key) = &label.key {
-            secret::put_back(data_dir, key)?;
-        }
+        // Until the data is there, the key stays that it was written under.
+        let key = label.key.as_deref();
+        let key = key
+            .map(|key| secret::Staged::write(data_dir, key))
+            .transpose()?;
         to.commit().await?;
+        if let Some(key) = key {
+            key.put_in_place()?;
+        }
         from.rollback().await?;
         source.close().await?;
         Ok(Restored {

@@ -31,6 +31,9 @@ pub mod state {
     pub const SUPERSEDED: &str = "superseded";
 }
 
+/// Entries that are queued again in one transaction.
+const PAGE: u64 = 1_000;
+
 /// Numbers for S48.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
 pub struct Stats {
@@ -170,6 +173,36 @@ impl Store {
             .await
     }
 
+    /// The row that asks whether a target is back: of those to be sent the one least tried, then the one due longest.
+    /// So a row that the target cannot take stands in the way of no other.
+    pub async fn probe(
+        &self,
+        target: &str,
+        selection: &Selection,
+        now: i64,
+    ) -> Result<Vec<outbox::Model>, DbErr> {
+        let mut query = due_query(target, selection, now, 0, 1);
+        QuerySelect::query(&mut query).clear_order_by();
+        query
+            .order_by_asc(outbox::Column::Attempts)
+            .order_by_asc(outbox::Column::DueAt)
+            .order_by_asc(outbox::Column::Id)
+            .all(self.reader())
+            .await
+    }
+
+    /// Lets a row wait until `due_at`, without counting an attempt.
+    pub async fn postpone(&self, row: &outbox::Model, due_at: i64) -> Result<(), DbErr> {
+        let tx = self.begin().await?;
+        outbox::Entity::update_many()
+            .col_expr(outbox::Column::DueAt, Expr::value(due_at))
+            .filter(outbox::Column::Id.eq(row.id))
+            .filter(outbox::Column::Key.eq(&row.key))
+            .exec(&tx)
+            .await?;
+        tx.commit().await
+    }
+
     /// The ids that a target gave these entries, by entry id.
     pub async fn remote_ids(
         &self,
@@ -250,12 +283,19 @@ impl Store {
         target: &str,
         selection: &Selection,
     ) -> Result<u64, DbErr> {
-        let entries = selection.entries(target).all(self.reader()).await?;
-        let rows = queue::contents_of(self.reader(), target, &entries).await?;
-        Ok(rows.values().filter(|row| !is_unsent(row)).count() as u64)
+        let rows = outbox::Entity::find()
+            .filter(outbox::Column::Target.eq(target))
+            .filter(queue::is_latest())
+            .filter(
+                Condition::any()
+                    .add(outbox::Column::State.ne(state::PENDING))
+                    .add(outbox::Column::Attempts.ne(0)),
+            );
+        selection.narrow(rows).count(self.reader()).await
     }
 
-    /// Queues the latest revision of the selected entries once more, as new revisions with the same content.
+    /// Queues the latest revision of the selected entries once more, as new revisions with the same content. Page by
+    /// page, so that whoever else writes need not wait for all of them.
     pub async fn queue_again(
         &self,
         target: &str,
@@ -263,18 +303,30 @@ impl Store {
         floor: i64,
         now: i64,
     ) -> Result<u64, DbErr> {
-        let tx = self.begin().await?;
-        let entries = selection.entries(target).all(&tx).await?;
-        let mut rows = queue::contents_of(&tx, target, &entries).await?;
-        let changes = entries
-            .iter()
-            .filter_map(|entry| Some((rows.remove(&entry.entry_id)?, entry)))
-            .filter(|(row, _)| !is_unsent(row))
-            .map(|(row, entry)| Change::again(row, entry))
-            .collect::<Result<Vec<_>, _>>()?;
-        let queued = queue::push(&tx, target, changes, floor, now).await?;
-        tx.commit().await?;
-        Ok(queued)
+        let (mut queued, mut after) = (0, String::new());
+        loop {
+            let tx = self.begin().await?;
+            let page = selection
+                .entries(target)
+                .filter(entry::Column::EntryId.gt(&after))
+                .order_by_asc(entry::Column::EntryId)
+                .limit(PAGE)
+                .all(&tx)
+                .await?;
+            let Some(last) = page.last() else {
+                return Ok(queued);
+            };
+            after.clone_from(&last.entry_id);
+            let mut rows = queue::contents_of(&tx, target, &page).await?;
+            let changes = page
+                .iter()
+                .filter_map(|entry| Some((rows.remove(&entry.entry_id)?, entry)))
+                .filter(|(row, _)| !is_unsent(row))
+                .map(|(row, entry)| Change::again(row, entry))
+                .collect::<Result<Vec<_>, _>>()?;
+            queued += queue::push(&tx, target, changes, floor, now).await?;
+            tx.commit().await?;
+        }
     }
 
     /// Dead letters, oldest first: what targets refused for good.
@@ -371,12 +423,11 @@ impl Store {
             .await
     }
 
-    /// When the next failed attempt falls due, if any is waiting.
+    /// When the first of what waits falls due, tried before or not.
     pub async fn next_retry(&self, target: &str) -> Result<Option<i64>, DbErr> {
         let row = outbox::Entity::find()
             .filter(outbox::Column::Target.eq(target))
             .filter(outbox::Column::State.eq(state::PENDING))
-            .filter(outbox::Column::Attempts.gt(0))
             .order_by_asc(outbox::Column::DueAt)
             .one(self.reader())
             .await?;

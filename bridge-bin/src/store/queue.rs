@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use chrono::NaiveDate;
 use crm_client::Entry;
 use sea_orm::ActiveValue::{NotSet, Set};
-use sea_orm::sea_query::{Expr, OnConflict};
+use sea_orm::sea_query::{Expr, OnConflict, Query};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QuerySelect,
 };
@@ -216,24 +216,29 @@ pub(super) async fn contents_of(
     target: &str,
     entries: &[entry::Model],
 ) -> Result<HashMap<String, outbox::Model>, DbErr> {
-    let revisions: HashMap<&str, i64> = entries
-        .iter()
-        .map(|row| (row.entry_id.as_str(), row.revision))
-        .collect();
     let mut latest = HashMap::new();
     for chunk in entries.chunks(PORTION) {
         let rows = outbox::Entity::find()
             .filter(outbox::Column::Target.eq(target))
             .filter(outbox::Column::EntryId.is_in(chunk.iter().map(|row| row.entry_id.as_str())))
+            .filter(is_latest())
             .all(db)
             .await?;
-        latest.extend(
-            rows.into_iter()
-                .filter(|row| revisions.get(row.entry_id.as_str()) == Some(&row.revision))
-                .map(|row| (row.entry_id.clone(), row)),
-        );
+        latest.extend(rows.into_iter().map(|row| (row.entry_id.clone(), row)));
     }
     Ok(latest)
+}
+
+/// Whether an outbox row is the latest revision of its entry.
+pub(super) fn is_latest() -> Expr {
+    let entry = Query::select()
+        .expr(Expr::value(1))
+        .from(entry::Entity)
+        .and_where(Expr::cust(
+            "entry.target = outbox.target AND entry.entry_id = outbox.entry_id AND entry.revision = outbox.revision",
+        ))
+        .take();
+    Expr::exists(entry)
 }
 
 fn hash_of(content: &Value) -> String {

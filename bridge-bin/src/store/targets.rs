@@ -37,6 +37,19 @@ impl Store {
         tx.commit().await
     }
 
+    /// Lets a target go on that answers again, although it took nothing yet.
+    pub async fn end_pause(&self, id: &str) -> Result<(), DbErr> {
+        let tx = self.begin().await?;
+        target::Entity::update_many()
+            .col_expr(target::Column::PausedReason, Expr::value(None::<String>))
+            .col_expr(target::Column::PausedUntil, Expr::value(None::<i64>))
+            .col_expr(target::Column::Pauses, Expr::value(0))
+            .filter(target::Column::Id.eq(id))
+            .exec(&tx)
+            .await?;
+        tx.commit().await
+    }
+
     /// Pauses a target as a whole, or lets it go on after a success.
     pub async fn note_target(
         &self,

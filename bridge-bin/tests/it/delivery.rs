@@ -15,7 +15,7 @@ use bridge_bin::store::{Kind, Store, migration};
 use sea_orm::ActiveValue::Set;
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, Database, EntityTrait, PaginatorTrait,
-    QueryFilter, Statement,
+    QueryFilter, QueryOrder, Statement,
 };
 use sea_orm_migration::MigratorTrait as _;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
@@ -458,6 +458,172 @@ async fn b72_one_error_stops_nothing_and_is_tried_again() {
         sync::run(&bridge.app, &options).await.unwrap().successful,
         1
     );
+}
+
+/// A target with a row of each of these people waiting, and paused as if it had been in trouble.
+async fn in_trouble(hr: &CrmStub, people: &[&str]) -> Bridge {
+    let gate = terminal(people.iter().map(|id| punch(id, "2026-03-05 08:00"))).await;
+    let toml = format!("{NAIROBI}{}start_date = \"2026-03-05\"\n", crm(hr));
+    let bridge = Bridge::new(&toml, "2026-03-05T20:00:00Z").await;
+    bridge.add("gate", &gate).await;
+    bridge.turn().await;
+    // The target is remembered as it is told for the first time, here nothing.
+    let nothing = sync::Options {
+        limit: Some(0),
+        ..Default::default()
+    };
+    sync::run(&bridge.app, &nothing).await.unwrap();
+    let now = bridge.app.clock.now();
+    let store = &bridge.app.store;
+    store
+        .note_target("crm", Some(("it was down", 60)), now)
+        .await
+        .unwrap();
+    bridge
+}
+
+async fn waiting(bridge: &Bridge) -> Vec<(String, i32)> {
+    let rows = outbox::Entity::find()
+        .filter(outbox::Column::State.eq(state::PENDING))
+        .order_by_asc(outbox::Column::Id)
+        .all(bridge.app.store.reader());
+    let rows = rows.await.unwrap().into_iter();
+    rows.map(|row| (row.employee, row.attempts)).collect()
+}
+
+#[tokio::test]
+async fn p6_a_record_that_always_fails_is_not_probed_again_while_others_wait() {
+    let hr = stub().await;
+    let bridge = in_trouble(&hr, &["1", "2", "3"]).await;
+    let options = sync::Options {
+        although_paused: true,
+        selection: Selection {
+            not_due: true,
+            ..Default::default()
+        },
+        ..Default::default()
+    };
+    for expected in [[1, 0, 0], [1, 1, 0]] {
+        hr.fail(fail(
+            Fault::Status(axum::http::StatusCode::INTERNAL_SERVER_ERROR),
+            1,
+        ));
+        assert_eq!(sync::run(&bridge.app, &options).await.unwrap().total, 1);
+        let attempts: Vec<i32> = waiting(&bridge)
+            .await
+            .into_iter()
+            .map(|row| row.1)
+            .collect();
+        assert_eq!(attempts, expected);
+    }
+    // A refusal is an answer as well: the target is back.
+    hr.fail(fail(
+        Fault::Status(axum::http::StatusCode::UNPROCESSABLE_ENTITY),
+        1,
+    ));
+    let report = sync::run(&bridge.app, &options).await.unwrap();
+    assert_eq!((report.successful, report.failed), (2, 1), "{report:?}");
+    assert!(waiting(&bridge).await.is_empty());
+}
+
+#[tokio::test]
+async fn p6_a_record_that_the_target_takes_for_its_own_trouble_makes_way() {
+    let hr = stub().await;
+    let bridge = in_trouble(&hr, &["1", "2", "3"]).await;
+    hr.fail(fail(Fault::Status(axum::http::StatusCode::FORBIDDEN), 1));
+    let options = sync::Options {
+        although_paused: true,
+        ..Default::default()
+    };
+    assert!(sync::run(&bridge.app, &options).await.is_err());
+    assert_eq!(bridge.sync().await.successful, 2);
+    assert_eq!(waiting(&bridge).await, [("1".to_owned(), 0)]);
+}
+
+#[tokio::test]
+async fn p6_a_target_that_is_not_there_is_left_alone() {
+    let gate = terminal(["1", "2"].map(|id| punch(id, "2026-03-05 08:00"))).await;
+    // Nobody listens there.
+    let toml =
+        format!("{NAIROBI}[crm]\nurl = \"http://127.0.0.1:9/\"\nstart_date = \"2026-03-05\"\n");
+    let bridge = Bridge::new(&toml, "2026-03-05T20:00:00Z").await;
+    bridge.add("gate", &gate).await;
+    bridge.turn().await;
+    assert_eq!(bridge.sync().await.failed, 2);
+    let now = bridge.app.clock.now();
+    assert!(sync::is_paused(&bridge.app, "crm", now).await.unwrap());
+}
+
+#[tokio::test]
+async fn what_waits_untried_is_due_as_well() {
+    let hr = stub().await;
+    let bridge = in_trouble(&hr, &["1"]).await;
+    assert_eq!(waiting(&bridge).await, [("1".to_owned(), 0)]);
+    let next = bridge.app.store.next_retry("crm").await.unwrap();
+    assert_eq!(next, Some(bridge.app.clock.now()));
+}
+
+#[tokio::test]
+async fn a_delivery_that_cannot_begin_is_not_tried_every_few_seconds() {
+    let hr = stub().await;
+    let gate = terminal([punch("7", "2026-03-05 08:00")]).await;
+    let toml = format!("{NAIROBI}{}", webhook("hr", "day", &hr));
+    let mut bridge = Bridge::new(&toml, FRIDAY_NOON).await;
+    bridge.add("gate", &gate).await;
+    bridge.turn().await;
+    hr.fail(fail(
+        Fault::Status(axum::http::StatusCode::INTERNAL_SERVER_ERROR),
+        100,
+    ));
+    bridge.sync().await;
+    bridge.toml = format!("{NAIROBI}{}", webhook("hr", "punch", &hr));
+    bridge.at(FRIDAY_NOON).await;
+
+    let (shutdown, stop) = bridge_bin::lifecycle::Shutdown::new();
+    bridge_bin::scheduler::install(&bridge.app).await.unwrap();
+    let running = tokio::spawn(bridge_bin::scheduler::run(bridge.app.clone(), stop));
+    let (now, store) = (bridge.app.clock.now(), &bridge.app.store);
+    let next = loop {
+        let due = store.due_targets().await.unwrap();
+        match due.get("hr").and_then(|row| row.due_at) {
+            Some(at) if at > now => break at,
+            _ => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
+        }
+    };
+    assert!(next >= now + 300, "{}", next - now);
+    shutdown.stop();
+    running.await.unwrap();
+}
+
+#[tokio::test]
+async fn what_force_would_send_is_counted_without_reading_it() {
+    let hr = stub().await;
+    let mut bridge = in_trouble(&hr, &["1", "2"]).await;
+    bridge.sync().await;
+    let told: Arc<Mutex<Vec<Statement>>> = Arc::default();
+    let listen = Arc::clone(&told);
+    bridge
+        .app
+        .store
+        .on_statement(move |statement| listen.lock().unwrap().push(statement.clone()));
+    let again = sync::would_send_again(&bridge.app, &sync::Options::default())
+        .await
+        .unwrap();
+    assert_eq!(again, 2);
+    assert_eq!(told.lock().unwrap().len(), 1, "{told:?}");
+    let force = sync::Options {
+        force: true,
+        ..Default::default()
+    };
+    let report = sync::run(&bridge.app, &force).await.unwrap();
+    assert_eq!(report.successful, 2);
+    let told = told.lock().unwrap();
+    let pages = told.iter().filter(|statement| {
+        statement.sql.contains("FROM \"entry\"")
+            && statement.sql.contains("\"entry\".\"content_hash\"")
+            && statement.sql.contains("LIMIT")
+    });
+    assert!(pages.count() > 0, "{told:?}");
 }
 
 const OLD: [(&str, &str); 6] = [
