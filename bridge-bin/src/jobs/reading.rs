@@ -291,7 +291,7 @@ async fn store(
         let stored = app.store.take_in(intake, now, app.clock.now_ms()).await;
         held.set_returned(last && stored.is_ok());
         let stored = stored.map_err(|error| match error {
-            IntakeError::LeaseLost => super::lost(&lease.name),
+            IntakeError::LeaseLost => super::lost(&held.lease().name),
             IntakeError::Database(error) => error.into(),
         })?;
         taken.new += stored.new;
