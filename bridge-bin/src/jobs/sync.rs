@@ -533,8 +533,8 @@ fn portion(takes_batches: bool, batch: u64, at_once: u64) -> u64 {
         // Settling costs a write to the disk, so several batches share one.
         (batch * at_once.max(10)).min(PORTION)
     } else {
-        // A push is not interrupted, and whoever stops waits for it: at a second each this ends within the grace.
-        batch.min(at_once * 10)
+        // A push is not interrupted, and whoever stops waits for it: at a tenth of a second each it ends within the grace.
+        batch.min(at_once * 100)
     }
 }
 
@@ -625,8 +625,8 @@ mod tests {
 
     #[test]
     fn one_push_ends_before_the_grace_of_a_stop_does() {
-        assert_eq!(portion(false, 10_000, 1), 10);
-        assert_eq!(portion(false, 10_000, 8), 80);
+        assert_eq!(portion(false, 10_000, 1), 100);
+        assert_eq!(portion(false, 10_000, 8), 800);
         assert_eq!(portion(false, 10, 8), 10);
         assert_eq!(portion(true, 100, 8), 1_000);
     }

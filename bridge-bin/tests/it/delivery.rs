@@ -559,7 +559,7 @@ async fn what_waits_untried_is_due_as_well() {
     let bridge = in_trouble(&hr, &["1"]).await;
     assert_eq!(waiting(&bridge).await, [("1".to_owned(), 0)]);
     let next = bridge.app.store.next_retry("crm").await.unwrap();
-    assert_eq!(next, Some(bridge.app.clock.now()));
+    assert!(next.is_some_and(|at| at <= bridge.app.clock.now()));
 }
 
 #[tokio::test]
