@@ -17,6 +17,7 @@ use crate::config::targets::Kind;
 use crate::http::Site;
 use crate::http::auth::{Session, User};
 use crate::http::error::Error;
+use crate::jobs::sync;
 use crate::store::entity::outbox;
 use crate::store::outbox::state;
 
@@ -209,11 +210,15 @@ pub(in crate::http) async fn page(
     })
 }
 
-/// The latest revision of each entry of a date at each target that is told days; what troubles most comes last.
+/// The latest revision of each entry of a date at each target that is told days; what troubles most comes last. What
+/// `[crm]` was told is shown even while it is not configured.
 async fn deliveries(app: &App, date: NaiveDate) -> anyhow::Result<Vec<outbox::Model>> {
+    let targets = app.targets.iter();
+    let told_days = targets.filter(|one| one.kind() == Kind::Day && one.id != sync::TARGET);
+    let ids = std::iter::once(sync::TARGET).chain(told_days.map(|one| one.id.as_str()));
     let mut latest = Vec::new();
-    for target in app.targets.iter().filter(|one| one.kind() == Kind::Day) {
-        let told = app.store.delivery_on(&target.id, &date.to_string()).await?;
+    for id in ids {
+        let told = app.store.delivery_on(id, &date.to_string()).await?;
         let told = told.into_iter().map(|row| (row.entry_id.clone(), row));
         latest.extend(told.collect::<BTreeMap<_, _>>().into_values());
     }
