@@ -33,6 +33,7 @@ pub mod targets;
 pub mod told;
 mod transaction;
 mod trouble;
+mod unchanged;
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -94,6 +95,8 @@ pub struct Store {
     beside: DatabaseConnection,
     /// Readings are stored a few at a time, so that claims and renewals do not wait behind hundreds of them.
     intakes: Arc<Semaphore>,
+    /// Readings that wait to be stored with others.
+    unchanged: unchanged::Queue,
     location: Arc<Location>,
 }
 
@@ -126,6 +129,7 @@ impl Store {
             write,
             beside,
             intakes: Arc::new(Semaphore::new(INTAKES)),
+            unchanged: unchanged::Queue::default(),
             location: Arc::new(location),
         })
     }
@@ -142,6 +146,7 @@ impl Store {
             beside: read.clone(),
             read,
             intakes: Arc::new(Semaphore::new(INTAKES)),
+            unchanged: unchanged::Queue::default(),
             location: Arc::new(location),
         })
     }

@@ -146,6 +146,8 @@ async fn connect(
                 .shared_cache(false)
                 .filename(&path)
                 .busy_timeout(BUSY)
+                // Rows that its thread may be ahead of us: with few, the two wake each other for every handful.
+                .row_buffer_size(1_000)
                 .foreign_keys(false);
             if read_only {
                 // Not `read_only`: WAL readers must be able to make the shared-memory file.
