@@ -41,10 +41,7 @@ impl Unchanged {
                 device_id: intake.device.id,
                 ..intake.cursor.clone()
             },
-            complete_until: intake
-                .facts
-                .complete_until
-                .or(intake.device.complete_until),
+            complete_until: intake.facts.complete_until.or(intake.device.complete_until),
             now,
             now_ms,
         })
@@ -127,8 +124,15 @@ impl Store {
                 .exec(&tx)
                 .await?;
         }
-        let devices: HashSet<i64> = held.iter().map(|reading| reading.cursor.device_id).collect();
-        due::all_done(&tx, due.iter().filter(|row| devices.contains(&row.device_id))).await?;
+        let devices: HashSet<i64> = held
+            .iter()
+            .map(|reading| reading.cursor.device_id)
+            .collect();
+        due::all_done(
+            &tx,
+            due.iter().filter(|row| devices.contains(&row.device_id)),
+        )
+        .await?;
         leases::give_back_all(&tx, &ours).await?;
         tx.commit().await?;
         for (reading, told) in waiting {

@@ -2,9 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use chrono::NaiveDate;
+use futures_util::future::join_all;
 use sea_orm::{ConnectionTrait, Database, DbBackend, Statement};
 
 use bridge_bin::Failure;
@@ -149,6 +152,7 @@ promises! {
     a_nul_in_a_text_is_no_trouble,
     all_leases_of_a_node_are_renewed_at_once_but_for_those_that_a_transaction_holds,
     a_reading_that_gives_its_lease_back_needs_no_other_transaction,
+    readings_without_news_are_stored_together_each_under_its_own_lease,
     what_was_closed_while_a_reading_waited_to_be_stored_stays_closed,
 }
 
@@ -834,6 +838,71 @@ async fn a_reading_that_gives_its_lease_back_needs_no_other_transaction(bridge: 
     let again = brought(&device, &lease, &punches, 1);
     let error = store.take_in(again, 100, now).await.unwrap_err();
     assert!(matches!(error, IntakeError::LeaseLost), "{error}");
+}
+
+async fn readings_without_news_are_stored_together_each_under_its_own_lease(bridge: Bridge) {
+    const TERMINALS: usize = 40;
+    let now = bridge.app.clock.now_ms();
+    let mut store = bridge.app.store.clone();
+    let updates = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&updates);
+    store.on_statement(move |statement| {
+        let is_update = statement.sql.starts_with("UPDATE \"device\"");
+        counter.fetch_add(usize::from(is_update), Ordering::SeqCst);
+    });
+    let (mut devices, mut leases) = (Vec::new(), Vec::new());
+    for number in 0..TERMINALS {
+        let name = format!("gate-{number:02}");
+        bridge
+            .add_address(&name, "127.0.0.1:4370", "main", None)
+            .await;
+        let device = store.device(&name).await.unwrap();
+        leases.push(claim(&store, &leases::terminal(device.id), now).await);
+        devices.push(device);
+    }
+    // Somebody else has read the last one meanwhile.
+    store.release(&leases[TERMINALS - 1]).await.unwrap();
+    let next = claim(&store, &leases[TERMINALS - 1].name, now).await;
+    let readings = devices.iter().zip(&leases).map(|(device, lease)| {
+        let intake = Intake {
+            gives_back: true,
+            facts: Facts {
+                complete_until: Some(90 + device.id % 2),
+                ..Facts::default()
+            },
+            cursor: cursor(1, device.id),
+            ..brought(device, lease, &[], 1)
+        };
+        store.take_in(intake, 100, now)
+    });
+    let due = store.due_devices().await.unwrap();
+    assert!(due.values().all(|row| row.due_at.is_some()), "{due:?}");
+    updates.store(0, Ordering::SeqCst);
+    let stored = join_all(readings).await;
+    let updates = updates.load(Ordering::SeqCst);
+    assert!(
+        (2..TERMINALS / 2).contains(&updates),
+        "{updates} statements"
+    );
+
+    let due = store.due_devices().await.unwrap();
+    for (number, (device, result)) in devices.iter().zip(stored).enumerate() {
+        let found = store.device(&device.name).await.unwrap();
+        let cursor = store.cursor(device.id).await.unwrap();
+        if number + 1 == TERMINALS {
+            assert!(matches!(result, Err(IntakeError::LeaseLost)), "{result:?}");
+            assert_eq!((&found, cursor), (device, None), "nothing of it is stored");
+            continue;
+        }
+        assert_eq!(result.unwrap(), Taken::default());
+        assert_eq!(found.last_sync, Some(100));
+        assert_eq!(found.complete_until, Some(90 + device.id % 2));
+        assert_eq!(cursor.map(|row| row.records), Some(device.id));
+        assert_eq!(due.get(&device.id).and_then(|row| row.due_at), None);
+    }
+    let held = store.held_leases(now).await.unwrap();
+    let held: Vec<&str> = held.iter().map(|(row, _)| row.name.as_str()).collect();
+    assert_eq!(held, [next.name.as_str()], "all but the other one's");
 }
 
 async fn what_was_closed_while_a_reading_waited_to_be_stored_stays_closed(bridge: Bridge) {
