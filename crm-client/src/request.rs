@@ -1,6 +1,6 @@
 //! One HTTP request, before it is sent.
 
-use serde_json::Value;
+use serde::Serialize;
 
 /// Larger bodies are never sent: a batch is split instead. Many servers (nginx, unless told otherwise) take no more.
 const BODY_CAP: usize = 1024 * 1024;
@@ -38,10 +38,10 @@ impl Request {
         request.header("accept", "application/json")
     }
 
-    pub(crate) fn post_json(url: impl Into<String>, body: &Value) -> Self {
+    pub(crate) fn post_json(url: impl Into<String>, body: &impl Serialize) -> Self {
         let request = Self::bare("POST", url).header("content-type", "application/json");
         Self {
-            body: body.to_string(),
+            body: serde_json::to_string(body).expect("JSON values under keys of text"),
             ..request
         }
     }
