@@ -77,16 +77,21 @@ impl Store {
         let (told, mut answer) = oneshot::channel();
         self.unchanged.push((reading, told));
         let turn = self.intakes.acquire().await;
-        match answer.try_recv() {
-            // Whoever had the turn before has stored it, or tried to.
-            Ok(held) => return Some(held),
-            Err(oneshot::error::TryRecvError::Closed) => return None,
-            // Nobody has, unless somebody is at it.
-            Err(oneshot::error::TryRecvError::Empty) => {}
-        }
-        let waiting = self.unchanged.take();
-        if let Err(error) = self.store_unchanged(waiting).await {
-            tracing::debug!(%error, "readings were not stored together; each is stored by itself");
+        loop {
+            match answer.try_recv() {
+                // Whoever had the turn has stored it, or tried to.
+                Ok(held) => return Some(held),
+                Err(oneshot::error::TryRecvError::Closed) => return None,
+                Err(oneshot::error::TryRecvError::Empty) => {}
+            }
+            let waiting = self.unchanged.take();
+            if waiting.is_empty() {
+                // Somebody else is at it.
+                break;
+            }
+            if let Err(error) = self.store_unchanged(waiting).await {
+                tracing::debug!(%error, "readings were not stored together; each is stored by itself");
+            }
         }
         drop(turn);
         answer.await.ok()
