@@ -5,13 +5,14 @@
 //! entry that it does not have was queued; nothing is while it is still to be told what it has missed, or cannot be
 //! told anything under its settings. The firm is complete until the earliest of all these.
 
+pub mod alarms;
 pub mod service;
 
 use serde::{Serialize, Serializer};
 
 pub use self::service::Service;
 use crate::app::App;
-use crate::store::entity::{alarm, target};
+use crate::store::entity::target;
 
 /// How everything stands.
 #[derive(Debug, Clone, Serialize)]
@@ -106,6 +107,9 @@ pub struct Alarm {
     pub kind: String,
     pub subject: String,
     pub detail: String,
+    /// What to do next.
+    pub remedy: String,
+    /// Since when it is known to be open: the present, if no node has written it down.
     #[serde(serialize_with = "utc")]
     pub since: i64,
 }
@@ -138,16 +142,17 @@ impl Status {
         for target in app.targets.iter() {
             targets.push(Target::load(app, target, now).await?);
         }
-        let alarms = app.store.open_alarms().await?;
-        Ok(Self {
+        let mut status = Self {
             at: now,
             complete: complete(&devices, assessed_until, &targets),
             assessed_until,
             devices,
             targets,
-            alarms: alarms.into_iter().map(Alarm::from).collect(),
+            alarms: Vec::new(),
             service: Service::load(app, now).await?,
-        })
+        };
+        status.alarms = alarms::open(app, &status).await?;
+        Ok(status)
     }
 }
 
@@ -230,17 +235,6 @@ fn complete(devices: &[Device], assessed_until: i64, targets: &[Target]) -> Wate
     Watermark {
         until: first.as_ref().and_then(|(until, _)| *until),
         held_back_by: first.map(|(_, name)| name),
-    }
-}
-
-impl From<alarm::Model> for Alarm {
-    fn from(row: alarm::Model) -> Self {
-        Self {
-            kind: row.kind,
-            subject: row.subject,
-            detail: row.detail,
-            since: row.opened_at,
-        }
     }
 }
 

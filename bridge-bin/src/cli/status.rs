@@ -11,7 +11,8 @@ use crate::zone;
 
 /// Show until when the data is complete, who holds it back, what is wrong, and who does the work
 ///
-/// What it says of running nodes they wrote down themselves, on whichever machine. Ends with 3 while an alarm is open.
+/// What it says of running nodes they wrote down themselves, on whichever machine. Alarms are those of this moment, also
+/// while no node runs; nobody is told of them by this command. Ends with 3 while one is open.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -71,10 +72,10 @@ fn text(app: &App, status: &Status) -> String {
     }
     if !status.alarms.is_empty() {
         let alarms = count(status.alarms.len() as u64, "alarm");
-        let lines = status
-            .alarms
-            .iter()
-            .map(|alarm| format!("  {} (since {})", alarm.detail, at(alarm.since)));
+        let lines = status.alarms.iter().map(|alarm| {
+            let since = at(alarm.since);
+            format!("  {} (since {since})\n    {}", alarm.detail, alarm.remedy)
+        });
         let mut lines: Vec<String> = lines.collect();
         lines.insert(0, format!("{alarms}:"));
         parts.push(lines.join("\n"));

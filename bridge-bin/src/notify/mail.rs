@@ -12,6 +12,7 @@ use secrecy::ExposeSecret;
 
 use crate::app::App;
 use crate::config::alarms::MailTls;
+use crate::status::alarms::remedy;
 use crate::store::entity::{alarm, notice};
 use crate::zone;
 
@@ -43,6 +44,7 @@ pub(super) fn digest(
         text += "Alarms:\n";
         for row in open {
             let _ = writeln!(text, "- {} (since {})", row.detail, at(row.opened_at));
+            let _ = writeln!(text, "  {}", remedy(&row.kind, &row.subject));
         }
         text.push('\n');
     }

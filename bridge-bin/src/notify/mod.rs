@@ -3,7 +3,6 @@
 //! What is to be told stands in tables, so that a restart neither forgets nor repeats it. A mail is a digest of all
 //! that happened since the last one; between two of them lies the configured interval.
 
-mod alarms;
 mod mail;
 mod post;
 
@@ -14,6 +13,7 @@ use crate::failure::Failure;
 use crate::jobs::under_lease;
 use crate::lifecycle::Stop;
 use crate::status::Status;
+use crate::status::alarms::{self, Verdict};
 use crate::store::alarms::Channel;
 
 /// How often everything is looked at.
@@ -47,7 +47,7 @@ pub async fn run(app: App, mut stop: Stop) {
 pub async fn turn(app: &App) -> anyhow::Result<()> {
     let status = Status::load(app).await?;
     let now = app.clock.now();
-    alarms::update(app, &status, now).await?;
+    write_down(app, &status, now).await?;
     if app.config.mail.is_configured() {
         tell_by_mail(app, now).await?;
     }
@@ -61,6 +61,36 @@ pub async fn turn(app: &App) -> anyhow::Result<()> {
                 }
             }
         }
+    }
+    Ok(())
+}
+
+/// Opens and closes alarms as things stand.
+async fn write_down(app: &App, status: &Status, now: i64) -> anyhow::Result<()> {
+    let findings = alarms::findings(app, status).await?;
+    let open = app.store.open_alarms().await?;
+    for row in &open {
+        // What is no longer there, such as a terminal that was removed, is over as well.
+        let over = findings
+            .iter()
+            .find(|finding| finding.is_about(row))
+            .is_none_or(|finding| finding.verdict == Verdict::Good);
+        if over {
+            tracing::info!(kind = row.kind, subject = row.subject, "the alarm is over");
+            app.store.close_alarm(row, now).await?;
+        }
+    }
+    for finding in &findings {
+        let Verdict::Bad(detail) = &finding.verdict else {
+            continue;
+        };
+        if open.iter().any(|row| finding.is_about(row)) {
+            continue;
+        }
+        tracing::warn!(kind = finding.kind, subject = finding.subject, "{detail}");
+        app.store
+            .open_alarm(finding.kind, &finding.subject, detail, now)
+            .await?;
     }
     Ok(())
 }
