@@ -74,6 +74,13 @@ pub(super) struct User {
     fingerprint: [u8; 32],
 }
 
+impl User {
+    /// Whether commands on the bridge's machine are this person's to give.
+    pub(super) fn is_administrator(&self) -> bool {
+        self.role == "admin"
+    }
+}
+
 impl fmt::Debug for User {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("User")

@@ -763,6 +763,59 @@ async fn data_is_complete_until_the_terminal_read_longest_ago() {
     assert!(until.contains("<bdi>back</bdi>"), "{until}");
 }
 
+/// The part of a page with the alarms.
+fn alarms(page: &str) -> Option<&str> {
+    let (_, rest) = page.split_once("<section class=\"alarms\"")?;
+    rest.split_once("</section>").map(|(alarms, _)| alarms)
+}
+
+#[tokio::test]
+async fn i21_alarms_stand_on_top_with_what_to_do_next() {
+    let pages = Pages::new().await;
+    let bridge = &pages.bridge;
+    let store = &bridge.app.store;
+    let hash = http::auth::hash_password(PASSWORD).unwrap();
+    store.add_account("vic", "viewer", hash, 0).await.unwrap();
+    bridge
+        .add_address("Gate", "192.0.2.1:4370", "main", None)
+        .await;
+    let set_drift = async |drift| {
+        let gate = store.device("Gate").await.unwrap();
+        let change = device::ActiveModel {
+            id: Set(gate.id),
+            complete_until: Set(Some(bridge.app.clock.now())),
+            clock_drift_s: Set(Some(drift)),
+            ..Default::default()
+        };
+        let tx = store.begin().await.unwrap();
+        change.update(&tx).await.unwrap();
+        tx.commit().await.unwrap();
+    };
+    let ada = pages.ada().await;
+    set_drift(10).await;
+    assert_eq!(alarms(&pages.page(&ada, "/").await), None);
+
+    set_drift(-300).await;
+    let page = pages.page(&ada, "/").await;
+    let shown = alarms(&page).unwrap();
+    for part in [
+        ">1 alarm<",
+        "Clock wrong",
+        "The clock of Gate is 300 s slow.",
+        "<code>zk-bridge device test --device Gate</code>",
+    ] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    assert!(page.find("class=\"alarms\"") < page.find("<h1>"));
+
+    let vic = browser();
+    pages.log_in(&vic, "vic", PASSWORD).await;
+    let page = pages.page(&vic, "/").await;
+    let shown = alarms(&page).unwrap();
+    assert!(shown.contains("300 s slow") && shown.contains("tell an administrator"));
+    assert!(!shown.contains("<code>"), "{shown}");
+}
+
 #[tokio::test]
 async fn a_malformed_parameter_is_named() {
     let pages = Pages::new().await;

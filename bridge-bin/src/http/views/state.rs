@@ -5,12 +5,45 @@ use serde_json::Value;
 use super::words::{self, When, count};
 use crate::app::App;
 use crate::jobs::sync;
-use crate::status::Status;
+use crate::status::{self, Status};
 use crate::store::entity::{cursor, run};
 use crate::store::outbox::Stats;
 
 /// Runs shown, newest first.
 const RUNS: u64 = 10;
+
+/// An alarm that is open.
+pub(super) struct Alarm {
+    pub(super) label: &'static str,
+    pub(super) detail: String,
+    pub(super) since: When,
+    /// What to do next, in pieces; those that are typed into a terminal are marked.
+    pub(super) remedy: Vec<(String, bool)>,
+}
+
+impl Alarm {
+    pub(super) fn of(app: &App, alarm: &status::Alarm, now: i64) -> Self {
+        Self {
+            label: match alarm.kind.as_str() {
+                "device_silent" => "Terminal silent",
+                "log_full" => "Log nearly full",
+                "clock_drift" => "Clock wrong",
+                "queue_old" => "Delivery stuck",
+                "dead_letters" => "Records refused",
+                "certificate_ends" => "Certificate ends",
+                _ => "Alarm",
+            },
+            detail: words::excerpt(&alarm.detail),
+            since: When::new(alarm.since, &app.zone, now),
+            remedy: alarm
+                .remedy
+                .split('`')
+                .enumerate()
+                .map(|(place, piece)| (piece.to_owned(), place % 2 == 1))
+                .collect(),
+        }
+    }
+}
 
 /// The terminals, and how complete the data is that they gave.
 pub(super) struct Terminals {
@@ -40,15 +73,18 @@ pub(super) struct Terminal {
 }
 
 impl Terminals {
-    pub(super) async fn load(app: &App, now: i64) -> anyhow::Result<Self> {
+    pub(super) async fn load(app: &App, status: &Status) -> anyhow::Result<Self> {
+        let now = status.at;
         let devices = app.store.devices().await?;
         let cursors = app.store.cursors().await?;
-        let complete = Status::load(app).await?.complete;
-        let complete_until = match (complete.until, complete.held_back_by) {
-            (Some(at), holder) => {
-                Complete::Until(When::new(at, &app.zone, now), holder.unwrap_or_default())
-            }
+        let complete = &status.complete;
+        let complete_until = match (complete.until, &complete.held_back_by) {
+            (Some(at), holder) => Complete::Until(
+                When::new(at, &app.zone, now),
+                holder.clone().unwrap_or_default(),
+            ),
             (None, Some(holder)) => {
+                let holder = holder.clone();
                 if devices.iter().any(|row| row.name == holder) {
                     Complete::Never(holder)
                 } else {
