@@ -1,9 +1,11 @@
 //! How everything stands: until when the data is complete, and who holds it back (I6).
 //!
 //! A terminal is complete until the start of its last complete reading: whatever happened there before is here. Days
-//! are complete until the start of the last assessment that left none over. A target is complete until the oldest
-//! entry that it does not have was queued; nothing is while it is still to be told what it has missed, or cannot be
-//! told anything under its settings. The firm is complete until the earliest of all these.
+//! are counted by their work dates, whenever it became known what belongs to them: assessed are all work dates before
+//! the first that has something left to assess, delivered to a target all before the first of which it lacks an entry.
+//! Nothing is delivered while a target is still to be told what it has missed, or cannot be told anything under its
+//! settings. A target is complete until the earliest of the terminals, the assessment and its own delivery; the firm,
+//! until the earliest of all.
 
 pub mod alarms;
 pub mod service;
@@ -13,6 +15,8 @@ use serde::{Serialize, Serializer};
 pub use self::service::Service;
 use crate::app::App;
 use crate::store::entity::target;
+use crate::store::status::Assessed;
+use crate::zone;
 
 /// How everything stands.
 #[derive(Debug, Clone, Serialize)]
@@ -22,9 +26,9 @@ pub struct Status {
     pub at: i64,
     /// Until when the data of the whole firm is complete.
     pub complete: Watermark,
-    /// Until when what is known has been assessed.
-    #[serde(serialize_with = "utc")]
-    pub assessed_until: i64,
+    /// Nothing of the work dates before this instant is left to assess; none: it never began.
+    #[serde(serialize_with = "utc_if_any")]
+    pub assessed_until: Option<i64>,
     /// The terminals by name.
     pub devices: Vec<Device>,
     /// The targets as configured.
@@ -79,11 +83,16 @@ pub struct Target {
     /// Since when the oldest of these has been waiting.
     #[serde(serialize_with = "utc_if_any")]
     pub waiting_since: Option<i64>,
-    /// What was known here before this instant has been delivered; none: nothing can be said to be.
+    /// It lacks nothing that is known here of the work dates before this instant; none: nothing can be said of it.
     #[serde(serialize_with = "utc_if_any")]
-    pub complete_until: Option<i64>,
+    pub delivered_until: Option<i64>,
     /// Then why, in words.
     pub incomplete: Option<String>,
+    /// Nothing before this instant is missing there; none: nothing is complete yet.
+    #[serde(serialize_with = "utc_if_any")]
+    pub complete_until: Option<i64>,
+    /// Who holds it back; none if there is no terminal.
+    pub held_back_by: Option<String>,
     /// Whether it cannot be told anything under its settings.
     #[serde(skip)]
     pub is_refused: bool,
@@ -136,11 +145,22 @@ impl Status {
                 name: row.name,
             })
             .collect();
-        let unassessed = app.store.unassessed_since(app.clock.as_of()).await?;
-        let assessed_until = unassessed.map_or(now, |since| since.min(now));
+        let assessed = app.store.assessed(app.clock.as_of(), app.today()).await?;
+        let assessed_until = match assessed {
+            Assessed::Never => None,
+            Assessed::Before(date) => Some(zone::start_of(&app.zone, date).min(now)),
+            Assessed::Wholly => Some(now),
+        };
         let mut targets = Vec::new();
         for target in app.targets.iter() {
-            targets.push(Target::load(app, target, now).await?);
+            let mut target = Target::load(app, target, now).await?;
+            let own = std::slice::from_ref(&target);
+            let Watermark {
+                until,
+                held_back_by,
+            } = complete(&devices, assessed_until, own);
+            (target.complete_until, target.held_back_by) = (until, held_back_by);
+            targets.push(target);
         }
         let mut status = Self {
             at: now,
@@ -164,6 +184,7 @@ impl Target {
     ) -> anyhow::Result<Self> {
         let known = app.store.target(&target.id).await?;
         let waiting_since = app.store.waiting_since(&target.id).await?;
+        let first = app.store.first_undelivered(&target.id).await?;
         let incomplete = incomplete(target, known.as_ref());
         let paused = known
             .as_ref()
@@ -174,11 +195,13 @@ impl Target {
             waiting: app.store.pending(&target.id).await?,
             refused: app.store.rejected(&target.id).await?,
             waiting_since,
-            complete_until: match incomplete {
+            delivered_until: match incomplete {
                 Some(_) => None,
-                None => Some(waiting_since.unwrap_or(now)),
+                None => Some(first.map_or(now, |date| zone::start_of(&app.zone, date).min(now))),
             },
             incomplete,
+            complete_until: None,
+            held_back_by: None,
             is_refused: known.as_ref().is_some_and(|row| is_refused(target, row)),
             paused_until: paused.and_then(|row| row.paused_until),
             paused_reason: paused.and_then(|row| row.paused_reason.clone()),
@@ -211,7 +234,7 @@ fn is_refused(target: &crate::config::targets::Target, known: &target::Model) ->
 }
 
 /// The earliest of all, and whose it is.
-fn complete(devices: &[Device], assessed_until: i64, targets: &[Target]) -> Watermark {
+fn complete(devices: &[Device], assessed_until: Option<i64>, targets: &[Target]) -> Watermark {
     let mut all: Vec<(Option<i64>, String)> = devices
         .iter()
         .filter(|device| device.enabled)
@@ -223,13 +246,19 @@ fn complete(devices: &[Device], assessed_until: i64, targets: &[Target]) -> Wate
             held_back_by: None,
         };
     }
-    all.push((Some(assessed_until), "the assessment of days".to_owned()));
+    all.push((
+        assessed_until,
+        match assessed_until {
+            Some(_) => "the assessment of days".to_owned(),
+            None => "the assessment of days, which has not begun".to_owned(),
+        },
+    ));
     all.extend(targets.iter().map(|target| {
         let name = match &target.incomplete {
             Some(why) => format!("the delivery to {}, {why}", target.id),
             None => format!("the delivery to {}", target.id),
         };
-        (target.complete_until, name)
+        (target.delivered_until, name)
     }));
     let first = all.into_iter().min_by_key(|(until, _)| *until);
     Watermark {
@@ -269,15 +298,17 @@ mod tests {
         }
     }
 
-    fn target(id: &str, complete_until: i64) -> Target {
+    fn target(id: &str, delivered_until: i64) -> Target {
         Target {
             id: id.to_owned(),
             kind: "day",
             waiting: 0,
             refused: 0,
             waiting_since: None,
-            complete_until: Some(complete_until),
+            delivered_until: Some(delivered_until),
             incomplete: None,
+            complete_until: None,
+            held_back_by: None,
             is_refused: false,
             paused_until: None,
             paused_reason: None,
@@ -289,7 +320,7 @@ mod tests {
     #[test]
     fn the_slowest_holds_everything_back() {
         let held = |devices: &[Device], assessed, targets: &[Target]| {
-            let found = complete(devices, assessed, targets);
+            let found = complete(devices, Some(assessed), targets);
             (found.until, found.held_back_by.unwrap_or_default())
         };
         let (gate, gate_2) = (
@@ -307,15 +338,17 @@ mod tests {
             (Some(20), "the delivery to hr".to_owned())
         );
         let mut new = target("new", 0);
-        (new.complete_until, new.incomplete) = (None, Some("which is new".to_owned()));
+        (new.delivered_until, new.incomplete) = (None, Some("which is new".to_owned()));
         assert_eq!(
             held(&both, 60, &[target("crm", 60), new]),
             (None, "the delivery to new, which is new".to_owned())
         );
         let unread = [gate.clone(), device("New", true, None)];
         assert_eq!(held(&unread, 60, &[]), (None, "New".to_owned()));
+        let idle = complete(std::slice::from_ref(&gate), None, &[]).held_back_by;
+        assert!(idle.is_some_and(|who| who.contains("has not begun")));
         let off = [gate, device("Off", false, None)];
         assert_eq!(held(&off, 60, &[]), (Some(50), "Gate".to_owned()));
-        assert_eq!(complete(&[], 60, &[]).held_back_by, None);
+        assert_eq!(complete(&[], Some(60), &[]).held_back_by, None);
     }
 }

@@ -1,6 +1,6 @@
 //! IANA zones: the system's data first, the bundled copy as fall-back.
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -74,6 +74,16 @@ pub fn earliest(zone: &TimeZone, civil: NaiveDateTime) -> Option<i64> {
     }
 }
 
+/// The first instant (Unix seconds) of a date in a zone; where a clock change skips midnight, that of the change.
+pub fn start_of(zone: &TimeZone, date: NaiveDate) -> i64 {
+    let midnight = date.and_time(NaiveTime::MIN);
+    earliest(zone, midnight).unwrap_or_else(|| {
+        let local = midnight.and_utc().timestamp();
+        // The offset before the change is that of the evening before.
+        local - offset_at(zone, local - 86_400)
+    })
+}
+
 /// Seconds east of UTC at an instant (Unix seconds).
 pub fn offset_at(zone: &TimeZone, instant: i64) -> i64 {
     Timestamp::from_second(instant).map_or(0, |at| i64::from(zone.to_offset(at).seconds()))
@@ -88,4 +98,26 @@ pub fn next_change(zone: &TimeZone, instant: i64) -> Option<i64> {
         .take(20)
         .map(|change| change.timestamp().as_second())
         .find(|change| offset_at(zone, *change) != offset)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_starts_with_its_first_moment_also_without_midnight() {
+        let cases = [
+            ("Africa/Nairobi", "2026-03-05", "2026-03-05T00:00:00+03:00"),
+            ("Europe/Berlin", "2026-03-29", "2026-03-29T00:00:00+01:00"),
+            // The clocks go from 00:00 to 01:00.
+            ("Asia/Beirut", "2022-03-27", "2022-03-27T01:00:00+03:00"),
+            // Midnight comes twice.
+            ("America/Havana", "2026-11-01", "2026-11-01T00:00:00-04:00"),
+        ];
+        for (name, date, first) in cases {
+            let zone = lookup(name).unwrap();
+            let start = start_of(&zone, date.parse().unwrap());
+            assert_eq!(rfc3339(&zone, start), first);
+        }
+    }
 }

@@ -40,12 +40,22 @@ fn text(app: &App, status: &Status) -> String {
     let complete = &status.complete;
     let until = match (complete.until, &complete.held_back_by) {
         (Some(until), Some(holder)) => format!("{}, held back by {holder}", at(until)),
-        (None, Some(holder)) => format!("not at all yet: {holder} was never read"),
+        (None, Some(holder)) if status.devices.iter().any(|device| device.name == *holder) => {
+            format!("not at all yet: {holder} was never read")
+        }
+        (None, Some(holder)) => format!("not at all yet, held back by {holder}"),
         _ => "no terminal is enabled".to_owned(),
     };
+    let assessed = status.assessed_until.map_or_else(
+        || {
+            "not at all yet: run `zk-bridge process`, or `zk-bridge serve`, which does it by itself"
+                .to_owned()
+        },
+        at,
+    );
     let mut parts = vec![fields([
         ("Complete until", Some(until)),
-        ("Assessed until", Some(at(status.assessed_until))),
+        ("Assessed until", Some(assessed)),
     ])];
     if !status.devices.is_empty() {
         let rows = status.devices.iter().map(|device| device_row(device, &at));

@@ -117,7 +117,6 @@ pub async fn run_within(
                 .touch_range(from, options.to.unwrap_or(today))
                 .await?;
         }
-        let began = app.clock.now();
         app.store.extend_rows(today).await?;
         let ready = sync::ready(app).await?;
         let bounds = Bounds::of(app).await?;
@@ -130,9 +129,6 @@ pub async fn run_within(
                 .work_list(app.clock.as_of(), &after, PORTION)
                 .await?;
             let Some(last) = work.last() else {
-                if report.failed == 0 {
-                    app.store.note_assessed(began).await?;
-                }
                 return Ok(report);
             };
             after.clone_from(&last.employee);

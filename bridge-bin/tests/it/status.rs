@@ -1,11 +1,27 @@
 //! How everything stands: what is found at the moment of looking, whether or not somebody wrote it down.
 
+use bridge_bin::demo::crm_stub::CrmStub;
+use bridge_bin::jobs::sync;
 use bridge_bin::status::Status;
 use bridge_bin::store::entity::device;
+use bridge_bin::zone;
 use sea_orm::ActiveModelTrait;
 use sea_orm::ActiveValue::Set;
 
 use crate::support::{Bridge, NAIROBI, punch, terminal};
+
+/// What a target lacks, and what is complete there, in the site's zone.
+async fn marks(bridge: &Bridge, target: &str) -> (Option<String>, Option<String>, String) {
+    let status = Status::load(&bridge.app).await.unwrap();
+    let found = status.targets.iter().find(|found| found.id == target);
+    let found = found.expect("the target").clone();
+    let at = |until: Option<i64>| until.map(|until| zone::rfc3339(&bridge.app.zone, until));
+    (
+        at(found.delivered_until),
+        at(found.complete_until),
+        found.held_back_by.unwrap_or_default(),
+    )
+}
 
 /// Friday noon in Nairobi.
 const NOON: &str = "2026-03-06T09:00:00Z";
@@ -70,4 +86,72 @@ async fn i21_whoever_looks_finds_alarms_that_nobody_wrote_down() {
     };
     change(&bridge, roomy).await;
     assert_eq!(alarms(&bridge).await, []);
+}
+
+#[tokio::test]
+async fn i6_a_target_is_complete_until_the_first_work_date_it_lacks_not_until_it_was_queued() {
+    let hr = CrmStub::builder().start().await.unwrap();
+    let gate = terminal(["2026-01-05 08:00", "2026-02-02 08:00"].map(|at| punch("7", at))).await;
+    let mut bridge = Bridge::new(NAIROBI, NOON).await;
+    bridge.add("gate", &gate).await;
+    bridge.turn().await;
+    let target = format!(
+        "[[targets]]\nid = \"hr\"\nconnector = \"webhook\"\nkind = \"punch\"\nurl = \"{}\"\nsecret = \"s\"\n",
+        hr.url()
+    );
+    bridge.with(&target, NOON).await;
+    let (delivered, complete, holder) = marks(&bridge, "hr").await;
+    assert_eq!((delivered, complete), (None, None));
+    assert!(holder.contains("has missed"), "{holder}");
+
+    // Back-filled in part.
+    let first = sync::Options {
+        limit: Some(1),
+        ..Default::default()
+    };
+    sync::run(&bridge.app, &first).await.unwrap();
+    let february = Some("2026-02-02T00:00:00+03:00".to_owned());
+    assert_eq!(
+        marks(&bridge, "hr").await,
+        (february.clone(), february, "the delivery to hr".to_owned())
+    );
+    bridge.sync().await;
+    let status = Status::load(&bridge.app).await.unwrap();
+    assert_eq!(status.targets[0].delivered_until, Some(status.at));
+    // It knows all that is known here, and that is as much as the terminal gave.
+    assert_eq!(
+        (
+            status.targets[0].complete_until,
+            status.targets[0].held_back_by.as_deref()
+        ),
+        (status.devices[0].complete_until, Some("gate"))
+    );
+}
+
+#[tokio::test]
+async fn i6_days_are_assessed_until_the_first_that_has_something_left() {
+    let gate = terminal([punch("7", "2026-03-05 08:00")]).await;
+    let mut bridge = Bridge::new(NAIROBI, NOON).await;
+    bridge.add("gate", &gate).await;
+    let assessed = async |bridge: &Bridge| {
+        let status = Status::load(&bridge.app).await.unwrap();
+        let until = status.assessed_until;
+        until.map(|until| (until < status.at, zone::rfc3339(&bridge.app.zone, until)))
+    };
+    bridge.poll().await;
+    assert_eq!(assessed(&bridge).await, None, "it never began");
+    bridge.process().await;
+    assert!(assessed(&bridge).await.is_some_and(|(is_past, _)| !is_past));
+    // An old log comes late.
+    let old = terminal([punch("7", "2026-02-02 08:00")]).await;
+    bridge.add("old", &old).await;
+    bridge.poll().await;
+    let (_, until) = assessed(&bridge).await.unwrap();
+    assert!(until.starts_with("2026-02-0"), "{until}");
+    bridge.process().await;
+    // Nobody made the rows of the following days.
+    bridge.at("2026-03-08T09:00:00Z").await;
+    let (_, until) = assessed(&bridge).await.unwrap();
+    assert!(until.ends_with("T00:00:00+03:00"), "{until}");
+    assert!("2026-03-08" > &until[..10], "{until}");
 }
