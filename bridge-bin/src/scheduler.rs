@@ -398,6 +398,10 @@ async fn tell_target(app: &App, due: &due_target::Model, stop: Stop) -> Ended {
             .await?;
         let result = sync::run_within(app, &options, Duration::ZERO).await;
         let now = app.clock.now();
+        let paused = app.store.target(&due.target).await?;
+        let paused = paused
+            .and_then(|row| row.paused_until)
+            .filter(|until| *until > now);
         match &result {
             // Another node was quicker.
             Err(error) if is_busy(error) => return Ok(app.store.forget_run(begun).await?),
@@ -405,19 +409,16 @@ async fn tell_target(app: &App, due: &due_target::Model, stop: Stop) -> Ended {
                 app.store.forget_run(begun).await?;
             }
             Ok(report) => {
+                let outcome = if paused.is_some() { "paused" } else { "ok" };
                 app.store
-                    .end_run(begun, "ok", to_json(report), None, now)
+                    .end_run(begun, outcome, to_json(report), None, now)
                     .await?;
             }
             Err(error) => {
-                let text = to_json(&format!("{error:#}"));
+                let text = to_json(&words_of(error));
                 app.store.end_run(begun, "error", text, None, now).await?;
             }
         }
-        let paused = app.store.target(&due.target).await?;
-        let paused = paused
-            .and_then(|row| row.paused_until)
-            .filter(|until| *until > now);
         let next = if paused.is_some() {
             paused
         } else {
@@ -457,7 +458,7 @@ async fn run_job(app: &App, job: Job, row: &schedule::Model) -> Ended {
         let next = following(row, now)?;
         let (outcome, text) = match &result {
             Ok(report) => ("ok", report.clone()),
-            Err(error) => ("error", to_json(&format!("{error:#}"))),
+            Err(error) => ("error", to_json(&words_of(error))),
         };
         app.store
             .end_run(begun, outcome, text, Some(next), now)
@@ -465,6 +466,14 @@ async fn run_job(app: &App, job: Job, row: &schedule::Model) -> Ended {
         result.map(drop)
     };
     finished(job.name(), ran.await)
+}
+
+/// What the history tells of an error.
+fn words_of(error: &anyhow::Error) -> String {
+    let Failure {
+        message, remedy, ..
+    } = Failure::of(error);
+    format!("{message} {remedy}")
 }
 
 fn is_busy(error: &anyhow::Error) -> bool {

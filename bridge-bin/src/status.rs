@@ -10,7 +10,7 @@
 pub mod alarms;
 pub mod service;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 pub use self::service::Service;
 use crate::app::App;
@@ -22,12 +22,12 @@ use crate::zone;
 #[derive(Debug, Clone, Serialize)]
 pub struct Status {
     /// When this was found.
-    #[serde(serialize_with = "utc")]
+    #[serde(serialize_with = "zone::as_utc")]
     pub at: i64,
     /// Until when the data of the whole firm is complete.
     pub complete: Watermark,
     /// Nothing of the work dates before this instant is left to assess; none: it never began.
-    #[serde(serialize_with = "utc_if_any")]
+    #[serde(serialize_with = "zone::as_utc_if_any")]
     pub assessed_until: Option<i64>,
     /// The terminals by name.
     pub devices: Vec<Device>,
@@ -43,7 +43,7 @@ pub struct Status {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Watermark {
     /// Nothing before this instant is missing; none: nothing is complete yet.
-    #[serde(serialize_with = "utc_if_any")]
+    #[serde(serialize_with = "zone::as_utc_if_any")]
     pub until: Option<i64>,
     /// Who holds it back; none if there is no terminal.
     pub held_back_by: Option<String>,
@@ -55,9 +55,9 @@ pub struct Watermark {
 pub struct Device {
     pub name: String,
     pub enabled: bool,
-    #[serde(serialize_with = "utc_if_any")]
+    #[serde(serialize_with = "zone::as_utc_if_any")]
     pub complete_until: Option<i64>,
-    #[serde(serialize_with = "utc_if_any")]
+    #[serde(serialize_with = "zone::as_utc_if_any")]
     pub last_attempt: Option<i64>,
     pub last_error: Option<String>,
     /// Records read of its log.
@@ -81,15 +81,15 @@ pub struct Target {
     /// Entries that it refused for good.
     pub refused: u64,
     /// Since when the oldest of these has been waiting.
-    #[serde(serialize_with = "utc_if_any")]
+    #[serde(serialize_with = "zone::as_utc_if_any")]
     pub waiting_since: Option<i64>,
     /// It lacks nothing that is known here of the work dates before this instant; none: nothing can be said of it.
-    #[serde(serialize_with = "utc_if_any")]
+    #[serde(serialize_with = "zone::as_utc_if_any")]
     pub delivered_until: Option<i64>,
     /// Then why, in words.
     pub incomplete: Option<String>,
     /// Nothing before this instant is missing there; none: nothing is complete yet.
-    #[serde(serialize_with = "utc_if_any")]
+    #[serde(serialize_with = "zone::as_utc_if_any")]
     pub complete_until: Option<i64>,
     /// Who holds it back; none if there is no terminal.
     pub held_back_by: Option<String>,
@@ -97,15 +97,15 @@ pub struct Target {
     #[serde(skip)]
     pub is_refused: bool,
     /// Until when it is left alone, if it is.
-    #[serde(serialize_with = "utc_if_any")]
+    #[serde(serialize_with = "zone::as_utc_if_any")]
     pub paused_until: Option<i64>,
     /// Why.
     pub paused_reason: Option<String>,
     /// When it last took something.
-    #[serde(serialize_with = "utc_if_any")]
+    #[serde(serialize_with = "zone::as_utc_if_any")]
     pub last_success: Option<i64>,
     /// When its certificate ends, as far as it was seen.
-    #[serde(serialize_with = "utc_if_any")]
+    #[serde(serialize_with = "zone::as_utc_if_any")]
     pub certificate_ends: Option<i64>,
 }
 
@@ -119,7 +119,7 @@ pub struct Alarm {
     /// What to do next.
     pub remedy: String,
     /// Since when it is known to be open: the present, if no node has written it down.
-    #[serde(serialize_with = "utc")]
+    #[serde(serialize_with = "zone::as_utc")]
     pub since: i64,
 }
 
@@ -264,19 +264,6 @@ fn complete(devices: &[Device], assessed_until: Option<i64>, targets: &[Target])
     Watermark {
         until: first.as_ref().and_then(|(until, _)| *until),
         held_back_by: first.map(|(_, name)| name),
-    }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
-fn utc<S: Serializer>(instant: &i64, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&crate::jobs::poll::utc(*instant))
-}
-
-#[expect(clippy::ref_option, reason = "as serde calls it")]
-fn utc_if_any<S: Serializer>(instant: &Option<i64>, serializer: S) -> Result<S::Ok, S::Error> {
-    match instant {
-        Some(instant) => utc(instant, serializer),
-        None => serializer.serialize_none(),
     }
 }
 

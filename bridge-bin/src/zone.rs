@@ -3,6 +3,7 @@
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use serde::Serializer;
 
 use crate::failure::Failure;
 
@@ -57,6 +58,22 @@ pub fn rfc3339(zone: &TimeZone, instant: i64) -> String {
 pub fn utc(instant: i64) -> String {
     let civil = civil_at(&TimeZone::UTC, instant);
     civil.format("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// For documents: an instant (Unix seconds) as RFC 3339 in UTC.
+pub fn as_utc<S: Serializer>(instant: &i64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&utc(*instant))
+}
+
+/// The same, or null.
+pub fn as_utc_if_any<S: Serializer>(
+    instant: &Option<i64>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match instant {
+        Some(instant) => as_utc(instant, serializer),
+        None => serializer.serialize_none(),
+    }
 }
 
 /// The first instant (Unix seconds) at which a civil time occurs, or `None` if a clock change skips it.

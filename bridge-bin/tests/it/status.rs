@@ -1,7 +1,13 @@
 //! How everything stands: what is found at the moment of looking, whether or not somebody wrote it down.
 
-use bridge_bin::demo::crm_stub::CrmStub;
+use std::time::{Duration, Instant};
+
+use axum::http::StatusCode;
+use bridge_bin::demo::crm_stub::{CrmStub, Failure, Fault};
+use bridge_bin::jobs::history::Outcome;
 use bridge_bin::jobs::sync;
+use bridge_bin::lifecycle::Shutdown;
+use bridge_bin::scheduler;
 use bridge_bin::status::Status;
 use bridge_bin::store::entity::device;
 use bridge_bin::zone;
@@ -154,4 +160,51 @@ async fn i6_days_are_assessed_until_the_first_that_has_something_left() {
     let (_, until) = assessed(&bridge).await.unwrap();
     assert!(until.ends_with("T00:00:00+03:00"), "{until}");
     assert!("2026-03-08" > &until[..10], "{until}");
+}
+
+/// What the history says of the first delivery to a CRM that answers the first of two records with these statuses.
+async fn delivered(answers: &[StatusCode]) -> (Outcome, u64) {
+    let crm = CrmStub::builder().start().await.unwrap();
+    for status in answers {
+        crm.fail(Failure {
+            fault: Fault::Status(*status),
+            times: 1,
+        });
+    }
+    let gate = terminal(["7", "8"].map(|id| punch(id, "2026-03-05 08:00"))).await;
+    let toml = format!(
+        "{NAIROBI}[schedule]\npoll = \"0 0 1 1 *\"\n[crm]\nurl = \"{}\"\nstart_date = \"2026-03-05\"\n",
+        crm.url()
+    );
+    let bridge = Bridge::new(&toml, "2026-03-05T20:00:00Z").await;
+    bridge.add("gate", &gate).await;
+    bridge.turn().await;
+    let (shutdown, stop) = Shutdown::new();
+    scheduler::install(&bridge.app).await.unwrap();
+    let running = tokio::spawn(scheduler::run(bridge.app.clone(), stop));
+    let give_up = Instant::now() + Duration::from_mins(1);
+    let run = loop {
+        let runs = bridge.app.store.runs_of(Some("sync"), 1).await.unwrap();
+        if let Some(run) = runs.into_iter().find(|run| run.ended_at.is_some()) {
+            break run;
+        }
+        assert!(Instant::now() < give_up, "no delivery");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    shutdown.stop();
+    running.await.unwrap();
+    let report: serde_json::Value = serde_json::from_str(&run.report.unwrap()).unwrap();
+    let outcome = Outcome::of("sync", run.outcome.as_deref(), &report);
+    (outcome, report["successful"].as_u64().unwrap())
+}
+
+#[tokio::test]
+async fn a_run_is_not_called_done_where_it_was_not() {
+    const NO: StatusCode = StatusCode::UNPROCESSABLE_ENTITY;
+    const BUSY: StatusCode = StatusCode::TOO_MANY_REQUESTS;
+    assert_eq!(delivered(&[]).await, (Outcome::Ok, 2));
+    assert_eq!(delivered(&[NO]).await, (Outcome::Partly, 1));
+    assert_eq!(delivered(&[NO, NO]).await, (Outcome::Failed, 0));
+    let (outcome, _) = delivered(&[BUSY, BUSY]).await;
+    assert_eq!(outcome, Outcome::Paused);
 }

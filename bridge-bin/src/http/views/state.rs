@@ -1,9 +1,8 @@
 //! How terminals, delivery and jobs stand.
 
-use serde_json::Value;
-
-use super::words::{self, When, count};
+use super::words::{self, When};
 use crate::app::App;
+use crate::jobs::history::{Outcome, summary};
 use crate::jobs::sync;
 use crate::status::{self, Status};
 use crate::store::entity::{cursor, run};
@@ -202,12 +201,14 @@ impl Run {
             .as_deref()
             .and_then(|text| serde_json::from_str(text).ok())
             .unwrap_or_default();
-        let (outcome, tone) = match row.outcome.as_deref() {
-            Some("ok") if has_failures(&row.job, &report) => ("Done in part", "doubtful"),
-            Some("ok") => ("Done", "good"),
-            Some(_) => ("Failed", "bad"),
-            None if row.node == *app.node => ("Under way", "quiet"),
-            None => ("Not finished", "quiet"),
+        let (outcome, tone) = match Outcome::of(&row.job, row.outcome.as_deref(), &report) {
+            Outcome::Ok => ("Done", "good"),
+            Outcome::Partly => ("Done in part", "doubtful"),
+            Outcome::Paused => ("Paused", "doubtful"),
+            Outcome::Failed => ("Nothing done", "bad"),
+            Outcome::Error => ("Failed", "bad"),
+            Outcome::Unfinished if row.node == *app.node => ("Under way", "quiet"),
+            Outcome::Unfinished => ("Not finished", "quiet"),
         };
         Self {
             job: match row.job.as_str() {
@@ -234,125 +235,9 @@ fn took(seconds: i64) -> String {
     }
 }
 
-fn has_failures(job: &str, report: &Value) -> bool {
-    let report = if job == "poll" {
-        poll_of(report)
-    } else {
-        report
-    };
-    number(report, "failed") + number(report, "partial") > 0
-}
-
-/// Older versions told of reading and assessing together.
-fn poll_of(report: &Value) -> &Value {
-    report.get("poll").unwrap_or(report)
-}
-
-fn number(report: &Value, field: &str) -> u64 {
-    report[field].as_u64().unwrap_or(0)
-}
-
-/// A report in one line. Older versions may have written others, so nothing is taken for granted.
-fn summary(job: &str, report: &Value) -> String {
-    match (job, report) {
-        (_, Value::Null) => String::new(),
-        (_, Value::String(error)) => error.clone(),
-        ("poll", report) => {
-            let poll = poll_of(report);
-            let devices = poll["devices"]
-                .as_array()
-                .map(Vec::as_slice)
-                .unwrap_or_default();
-            let new: u64 = devices
-                .iter()
-                .map(|device| number(device, "new_records"))
-                .sum();
-            let mut words = count(number(poll, "total_devices"), "terminal", "terminals");
-            for (field, what) in [("partial", "read in part"), ("failed", "not read")] {
-                if number(poll, field) > 0 {
-                    words = format!("{words}, {} {what}", number(poll, field));
-                }
-            }
-            format!(
-                "{words}; {}; {}",
-                count(new, "new punch", "new punches"),
-                processed(&report["process"])
-            )
-        }
-        ("process", report) => processed(report),
-        ("sync", report) if number(report, "total") == 0 => "nothing was due".to_owned(),
-        ("sync", report) => {
-            let mut words = format!(
-                "{} of {} accepted",
-                number(report, "successful"),
-                number(report, "total")
-            );
-            if let Some(problem) = report["errors"][0]["error"].as_str() {
-                words = format!("{words}; first problem: {problem}");
-            }
-            words
-        }
-        _ => String::new(),
-    }
-}
-
-fn processed(report: &Value) -> String {
-    let mut words = count(
-        number(report, "processed"),
-        "record changed",
-        "records changed",
-    );
-    if number(report, "failed") > 0 {
-        words = format!(
-            "{words}, {} not assessed",
-            count(number(report, "failed"), "person", "people")
-        );
-    }
-    words
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
-
-    #[test]
-    fn reports_are_told_in_one_line() {
-        let poll = json!({
-            "poll": {"total_devices": 3, "successful": 2, "partial": 0, "failed": 1,
-                     "devices": [{"new_records": 40}, {"new_records": 2}, {"new_records": 0}]},
-            "process": {"processed": 9, "failed": 0},
-        });
-        assert_eq!(
-            summary("poll", &poll),
-            "3 terminals, 1 not read; 42 new punches; 9 records changed"
-        );
-        assert!(has_failures("poll", &poll));
-        let sync = json!({"total": 7, "successful": 6, "failed": 1, "errors": [{"error": "refused: no such user"}]});
-        assert_eq!(
-            summary("sync", &sync),
-            "6 of 7 accepted; first problem: refused: no such user"
-        );
-        assert_eq!(summary("sync", &json!({"total": 0})), "nothing was due");
-        assert_eq!(
-            summary("process", &json!({"processed": 1, "failed": 2})),
-            "1 record changed, 2 people not assessed"
-        );
-    }
-
-    #[test]
-    fn a_report_of_another_version_is_no_problem() {
-        for report in [json!(null), json!([]), json!({"poll": 7}), json!(42)] {
-            for job in ["poll", "process", "sync", "other"] {
-                let _ = (summary(job, &report), has_failures(job, &report));
-            }
-        }
-        assert_eq!(
-            summary("sync", &json!("the database is locked")),
-            "the database is locked"
-        );
-    }
 
     #[test]
     fn of_the_address_only_the_host_is_shown() {
