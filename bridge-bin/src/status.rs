@@ -76,6 +76,12 @@ pub struct Target {
     pub id: String,
     /// What it is told: `day`, `punch` or `session`.
     pub kind: &'static str,
+    /// In which form.
+    pub connector: &'static str,
+    /// Where it is: the host alone, for an address may hold a token.
+    pub host: String,
+    /// Entries of which it has the latest revision.
+    pub sent: u64,
     /// Entries that wait to be sent.
     pub waiting: u64,
     /// Entries that it refused for good.
@@ -192,6 +198,13 @@ impl Target {
         Ok(Self {
             id: target.id.clone(),
             kind: target.kind().name(),
+            connector: target.connector.name(),
+            host: host(&target.url),
+            sent: app
+                .store
+                .stats(&target.id, target.max_retries)
+                .await?
+                .synced,
             waiting: app.store.pending(&target.id).await?,
             refused: app.store.rejected(&target.id).await?,
             waiting_since,
@@ -209,6 +222,13 @@ impl Target {
             certificate_ends: known.and_then(|row| row.certificate_ends),
         })
     }
+}
+
+fn host(url: &str) -> String {
+    url.parse::<reqwest::Url>()
+        .ok()
+        .and_then(|url| url.host_str().map(str::to_owned))
+        .unwrap_or_else(|| "the configured address".to_owned())
 }
 
 /// Why what waits for a target does not say what it lacks, if so.
@@ -289,6 +309,9 @@ mod tests {
         Target {
             id: id.to_owned(),
             kind: "day",
+            connector: "json",
+            host: String::new(),
+            sent: 0,
             waiting: 0,
             refused: 0,
             waiting_since: None,
@@ -302,6 +325,15 @@ mod tests {
             last_success: None,
             certificate_ends: None,
         }
+    }
+
+    #[test]
+    fn of_an_address_only_the_host_is_shown() {
+        assert_eq!(
+            host("https://user:secret@hr.example.com/api?token=secret"),
+            "hr.example.com"
+        );
+        assert_eq!(host("not an address"), "the configured address");
     }
 
     #[test]

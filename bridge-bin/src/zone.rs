@@ -60,6 +60,18 @@ pub fn utc(instant: i64) -> String {
     civil.format("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
+/// How far a clock is off, in words; seconds above 0 mean that it is fast.
+pub fn drift(seconds: i64) -> String {
+    let amount = match seconds.unsigned_abs() {
+        0..=1 => return "right".to_owned(),
+        off @ ..120 => format!("{off} s"),
+        off @ ..7_200 => format!("{} min", (off + 30) / 60),
+        off @ ..172_800 => format!("{} h", (off + 1_800) / 3_600),
+        off => format!("{} days", (off + 43_200) / 86_400),
+    };
+    format!("{amount} {}", if seconds < 0 { "slow" } else { "fast" })
+}
+
 /// For documents: an instant (Unix seconds) as RFC 3339 in UTC.
 pub fn as_utc<S: Serializer>(instant: &i64, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&utc(*instant))
@@ -120,6 +132,19 @@ pub fn next_change(zone: &TimeZone, instant: i64) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clock_is_right_slow_or_fast() {
+        for (seconds, told) in [
+            (1, "right"),
+            (-2, "2 s slow"),
+            (300, "5 min fast"),
+            (-10_800, "3 h slow"),
+            (i64::MIN, "106751991167301 days slow"),
+        ] {
+            assert_eq!(drift(seconds), told);
+        }
+    }
 
     #[test]
     fn a_day_starts_with_its_first_moment_also_without_midnight() {

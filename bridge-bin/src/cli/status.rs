@@ -74,6 +74,7 @@ fn text(app: &App, status: &Status) -> String {
             "Target",
             "Told",
             "Complete until",
+            "Sent",
             "Waiting",
             "Refused",
             "Paused",
@@ -155,20 +156,24 @@ fn device_row(device: &Device, at: &impl Fn(i64) -> String) -> [String; 5] {
             .complete_until
             .map_or_else(|| "never read".to_owned(), at),
         log,
-        device
-            .clock_drift_s
-            .map_or_else(unknown, |drift| format!("{drift} s")),
+        device.clock_drift_s.map_or_else(unknown, zone::drift),
         device.last_error.clone().unwrap_or_else(unknown),
     ]
 }
 
-fn target_row(target: &Target, at: &impl Fn(i64) -> String) -> [String; 6] {
+fn target_row(target: &Target, at: &impl Fn(i64) -> String) -> [String; 7] {
     [
         target.id.clone(),
-        plural(target.kind),
+        format!(
+            "{} as {} to {}",
+            plural(target.kind),
+            target.connector,
+            target.host
+        ),
         target
             .complete_until
             .map_or_else(|| "nothing".to_owned(), at),
+        target.sent.to_string(),
         target.waiting.to_string(),
         target.refused.to_string(),
         match (&target.paused_reason, target.paused_until) {

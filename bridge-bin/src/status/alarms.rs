@@ -185,12 +185,7 @@ fn find(app: &App, status: &Status, is_working_day: bool, now: i64) -> Vec<Findi
         if let Some(drift) = device.clock_drift_s {
             let limit = i64::from(limits.clock_drift_seconds);
             let verdict = Verdict::of(drift.abs(), limit, limit / 2, || {
-                format!(
-                    "The clock of {} is {} s {}.",
-                    device.name,
-                    drift.abs(),
-                    if drift < 0 { "slow" } else { "fast" }
-                )
+                format!("The clock of {} is {}.", device.name, zone::drift(drift))
             });
             found("clock_drift", verdict);
         }

@@ -10,7 +10,7 @@ use chrono::{Datelike, NaiveDate};
 
 use super::day::{Delivery, Row, Show, Stored};
 use super::html;
-use super::state::{Alarm, Complete, DeliveryState, Run, Terminals, runs};
+use super::state::{Alarm, Complete, Run, Target, TargetState, Terminals, runs, targets};
 use super::words::{self, When, count};
 use crate::app::App;
 use crate::config::targets::Kind;
@@ -40,7 +40,7 @@ struct DashboardPage {
     people: usize,
     unassessed: Option<String>,
     terminals: Terminals,
-    delivery: DeliveryState,
+    targets: Vec<Target>,
     runs: Vec<Run>,
 }
 
@@ -217,7 +217,7 @@ pub(in crate::http) async fn page(
         people,
         unassessed: (unassessed > 0).then(|| count(unassessed, "person", "people")),
         terminals: Terminals::load(app, &status).await?,
-        delivery: DeliveryState::load(app, now).await?,
+        targets: targets(app, &status).await?,
         runs: runs(app, now).await?,
     })
 }

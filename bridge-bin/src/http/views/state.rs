@@ -3,10 +3,9 @@
 use super::words::{self, When};
 use crate::app::App;
 use crate::jobs::history::{Outcome, summary};
-use crate::jobs::sync;
 use crate::status::{self, Status};
 use crate::store::entity::{cursor, run};
-use crate::store::outbox::Stats;
+use crate::zone;
 
 /// Runs shown, newest first.
 const RUNS: u64 = 10;
@@ -58,8 +57,8 @@ pub(super) enum Complete {
     Never(String),
     /// Somebody else holds back everything.
     Nothing(String),
-    /// Everything before was read, assessed and delivered; and who holds back what came after.
-    Until(When, String),
+    /// Everything before was read, assessed and delivered; and who holds back what came after, unless that is nothing.
+    Until(When, Option<String>),
 }
 
 pub(super) struct Terminal {
@@ -69,6 +68,10 @@ pub(super) struct Terminal {
     pub(super) last_sync: Option<When>,
     pub(super) last_error: Option<String>,
     pub(super) records: Option<i64>,
+    /// How many fit.
+    pub(super) capacity: Option<i64>,
+    /// How far its clock was off, and whether that is told as an alarm.
+    pub(super) clock: Option<(String, bool)>,
 }
 
 impl Terminals {
@@ -78,10 +81,11 @@ impl Terminals {
         let cursors = app.store.cursors().await?;
         let complete = &status.complete;
         let complete_until = match (complete.until, &complete.held_back_by) {
-            (Some(at), holder) => Complete::Until(
-                When::new(at, &app.zone, now),
-                holder.clone().unwrap_or_default(),
-            ),
+            (Some(at), holder) => {
+                let until = When::new(at, &app.zone, now);
+                let holder = holder.clone().filter(|_| !until.is_now());
+                Complete::Until(until, holder)
+            }
             (None, Some(holder)) => {
                 let holder = holder.clone();
                 if devices.iter().any(|row| row.name == holder) {
@@ -100,6 +104,14 @@ impl Terminals {
                 records: cursors
                     .get(&row.id)
                     .map(|cursor: &cursor::Model| cursor.records),
+                capacity: row.log_capacity.filter(|capacity| *capacity > 0),
+                clock: row.clock_drift_s.map(|drift| {
+                    let is_wrong = status
+                        .alarms
+                        .iter()
+                        .any(|alarm| alarm.kind == "clock_drift" && alarm.subject == row.name);
+                    (zone::drift(drift), is_wrong)
+                }),
                 is_enabled: row.enabled,
                 name: row.name,
                 address: row.address,
@@ -112,67 +124,69 @@ impl Terminals {
     }
 }
 
-/// How delivery to the CRM stands.
-pub(super) struct DeliveryState {
-    /// Where it goes; none: nowhere.
-    pub(super) to: Option<String>,
-    pub(super) paused: Option<(String, When)>,
-    pub(super) stats: Stats,
+/// How the delivery to one target stands.
+pub(super) struct Target {
+    pub(super) id: String,
+    /// What it is told, and in which form.
+    pub(super) told: String,
+    pub(super) host: String,
+    pub(super) state: TargetState,
+    pub(super) sent: u64,
+    pub(super) waiting: u64,
+    pub(super) refused: u64,
+    pub(super) complete_until: Option<When>,
     pub(super) last_success: Option<When>,
-    pub(super) next_due: Option<When>,
 }
 
-impl DeliveryState {
-    pub(super) async fn load(app: &App, now: i64) -> anyhow::Result<Self> {
-        let when = |at| When::new(at, &app.zone, now);
-        let (mut paused, mut last_success, mut retry) = (None, None, None);
-        for target in app.targets.iter() {
-            let known = app.store.target(&target.id).await?;
-            last_success = last_success.max(known.as_ref().and_then(|row| row.last_success));
-            retry = retry
-                .into_iter()
-                .chain(app.store.next_retry(&target.id).await?)
-                .min();
-            let Some((row, until)) = known.and_then(|row| {
-                let until = row.paused_until.filter(|until| *until > now)?;
-                Some((row, until))
-            }) else {
-                continue;
-            };
-            let reason = row
-                .paused_reason
-                .as_deref()
-                .map_or_else(|| "no reason is known".to_owned(), words::excerpt);
-            paused.get_or_insert((reason, when(until)));
-        }
-        let scheduled = app.store.schedules().await?;
-        let scheduled = scheduled
-            .iter()
-            .find(|row| row.name == "sync" && row.enabled)
-            .map(|row| row.next_due);
-        let due = scheduled.into_iter().chain(retry).min();
-        Ok(Self {
-            to: destinations(app),
-            stats: sync::stats(app).await?,
-            last_success: last_success.map(when),
-            next_due: due.filter(|_| paused.is_none()).map(|at| when(at.max(now))),
-            paused,
-        })
+/// Whether a target is told anything at the moment.
+pub(super) enum TargetState {
+    /// As it comes; and when it is tried next, if something waits.
+    On(Option<When>),
+    /// Not before this, and why.
+    Paused(When, String),
+    /// Not yet, or not under its settings, and why.
+    Incomplete(String, &'static str),
+}
+
+/// Each target, in the order of the configuration.
+pub(super) async fn targets(app: &App, status: &Status) -> anyhow::Result<Vec<Target>> {
+    let when = |at| When::new(at, &app.zone, status.at);
+    let mut rows = Vec::new();
+    for target in &status.targets {
+        let state = match (&target.incomplete, target.paused_until) {
+            (Some(why), _) if target.is_refused => TargetState::Incomplete(why.clone(), "bad"),
+            (_, Some(until)) => {
+                let reason = target.paused_reason.as_deref();
+                let reason = reason.map_or_else(|| "no reason is known".to_owned(), words::excerpt);
+                TargetState::Paused(when(until), reason)
+            }
+            (Some(why), None) => TargetState::Incomplete(why.clone(), "quiet"),
+            (None, None) => {
+                let next = app.store.next_retry(&target.id).await?;
+                TargetState::On(next.map(|at| when(at.max(status.at))))
+            }
+        };
+        rows.push(Target {
+            id: target.id.clone(),
+            told: format!(
+                "{} as {}",
+                match target.kind {
+                    "punch" => "punches",
+                    "session" => "sessions",
+                    _ => "days",
+                },
+                target.connector
+            ),
+            host: target.host.clone(),
+            state,
+            sent: target.sent,
+            waiting: target.waiting,
+            refused: target.refused,
+            complete_until: target.complete_until.map(when),
+            last_success: target.last_success.map(when),
+        });
     }
-}
-
-/// Where records go, if anywhere.
-fn destinations(app: &App) -> Option<String> {
-    let hosts: Vec<String> = app.targets.iter().map(|target| host(&target.url)).collect();
-    (!hosts.is_empty()).then(|| hosts.join(", "))
-}
-
-/// The host alone: an address may hold a token.
-fn host(url: &str) -> String {
-    url.parse::<axum::http::Uri>()
-        .ok()
-        .and_then(|uri| uri.host().map(str::to_owned))
-        .unwrap_or_else(|| "the configured address".to_owned())
+    Ok(rows)
 }
 
 /// One run of a job.
@@ -232,19 +246,5 @@ fn took(seconds: i64) -> String {
         ..1 => "under 1 s".to_owned(),
         1..120 => format!("{seconds} s"),
         _ => format!("{} min", seconds / 60),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn of_the_address_only_the_host_is_shown() {
-        assert_eq!(
-            host("https://user:secret@hr.example.com/api?token=secret"),
-            "hr.example.com"
-        );
-        assert_eq!(host("not an address"), "the configured address");
     }
 }
