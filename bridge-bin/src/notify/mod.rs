@@ -57,7 +57,10 @@ pub async fn turn(app: &App) -> anyhow::Result<()> {
             match post::send(app, &untold).await {
                 Ok(()) => app.store.note_told(Channel::Post, &untold, now).await?,
                 Err(error) => {
-                    tracing::warn!(%error, "alarms were not posted; trying again in a minute");
+                    tracing::warn!(
+                        %error,
+                        "alarms were not posted to alarms.webhook_url; trying again in a minute"
+                    );
                 }
             }
         }
