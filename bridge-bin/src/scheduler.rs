@@ -55,6 +55,22 @@ impl Job {
     }
 }
 
+/// Takes a cron text of five fields, or six with the seconds first, unless no date ever matches it.
+pub fn cron(text: &str) -> Result<Cron, String> {
+    let cron: Cron = text.parse().map_err(|error| {
+        format!("{text:?} is no schedule ({error}); write five fields like '*/15 * * * *'")
+    })?;
+    // Any beginning would do; croner looks on for many years.
+    let next = cron.find_next_occurrence(&DateTime::UNIX_EPOCH, false);
+    match next {
+        Ok(_) => Ok(cron),
+        Err(_) => Err(format!(
+            "{text:?} would never come: no date matches its day, month and weekday together; \
+             `zk-bridge schedule disable` switches a job off"
+        )),
+    }
+}
+
 /// The first time after `now` (Unix seconds) that matches a cron text in a zone.
 ///
 /// As in cron: what is due at a certain hour runs once when that hour comes twice, and not when a clock change skips
@@ -553,6 +569,18 @@ mod tests {
         }
         let seconds = next_due("*/5 * * * * *", &berlin, at("2026-10-25T01:10:00Z"));
         assert_eq!(seconds, Some(at("2026-10-25T01:10:05Z")));
+    }
+
+    #[test]
+    fn what_never_comes_is_refused_and_what_comes_rarely_is_not() {
+        for text in ["*/15 * * * *", "0 0 29 2 *", "0 0 31 12 *", "5 0 1 1 1 *"] {
+            cron(text).unwrap();
+        }
+        for text in ["0 0 31 2 *", "0 0 30 2 *", "0 0 31 4,6,9,11 *"] {
+            let error = cron(text).unwrap_err();
+            assert!(error.contains("never come"), "{error}");
+        }
+        assert!(cron("every day").unwrap_err().contains("is no schedule"));
     }
 
     #[test]
