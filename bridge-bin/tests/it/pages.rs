@@ -958,3 +958,50 @@ async fn metrics_are_told_to_those_who_may_log_in() {
         "{text}"
     );
 }
+
+#[tokio::test]
+async fn a_program_with_a_token_reads_metrics_and_changes_nothing() {
+    let pages = Pages::new().await;
+    let app = &pages.bridge.app;
+    let token = http::auth::add_token(app, "prometheus", "viewer")
+        .await
+        .unwrap();
+    let ask = async |path: &str, authorization: &str| {
+        let request = browser()
+            .get(format!("{}{path}", pages.url))
+            .header("authorization", authorization);
+        request.send().await.unwrap()
+    };
+    for scheme in ["Bearer", "Token", "bearer"] {
+        let answer = ask("/metrics", &format!("{scheme} {token}")).await;
+        assert_eq!(answer.status(), StatusCode::OK, "{scheme}");
+        assert!(!answer.headers().contains_key(SET_COOKIE));
+        let text = answer.text().await.unwrap();
+        assert!(text.contains("zk_bridge_assessed_until_seconds"), "{text}");
+    }
+    for wrong in [
+        "Bearer nonsense".to_owned(),
+        format!("Bearer {token}x"),
+        format!("Token {}", secret::token_hash(&token)),
+    ] {
+        let answer = ask("/metrics", &wrong).await;
+        assert_eq!(answer.status(), StatusCode::UNAUTHORIZED, "{wrong}");
+    }
+    // The pages are for people.
+    let answer = ask("/", &format!("Bearer {token}")).await;
+    assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
+    let logout = browser()
+        .post(format!("{}/logout", pages.url))
+        .header(ORIGIN, &pages.url)
+        .header("authorization", format!("Bearer {token}"));
+    assert_eq!(
+        logout.send().await.unwrap().status(),
+        StatusCode::UNAUTHORIZED
+    );
+    let stored = app.store.tokens().await.unwrap();
+    assert!(!format!("{stored:?}").contains(&token));
+
+    assert!(app.store.remove_token("prometheus").await.unwrap());
+    let answer = ask("/metrics", &format!("Bearer {token}")).await;
+    assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
+}

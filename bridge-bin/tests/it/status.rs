@@ -1,5 +1,6 @@
 //! How everything stands: what is found at the moment of looking, whether or not somebody wrote it down.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
@@ -7,12 +8,20 @@ use bridge_bin::demo::crm_stub::{CrmStub, Failure, Fault};
 use bridge_bin::jobs::history::Outcome;
 use bridge_bin::jobs::sync;
 use bridge_bin::lifecycle::Shutdown;
+use bridge_bin::notify;
 use bridge_bin::scheduler;
 use bridge_bin::status::Status;
 use bridge_bin::store::entity::device;
 use bridge_bin::zone;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use sea_orm::ActiveModelTrait;
 use sea_orm::ActiveValue::Set;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::aws_lc_rs;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 use crate::support::{Bridge, NAIROBI, punch, terminal};
 
@@ -207,4 +216,76 @@ async fn a_run_is_not_called_done_where_it_was_not() {
     assert_eq!(delivered(&[NO, NO]).await, (Outcome::Failed, 0));
     let (outcome, _) = delivered(&[BUSY, BUSY]).await;
     assert_eq!(outcome, Outcome::Paused);
+}
+
+/// A CRM on TLS that takes everything, with a certificate that ends on this day; its port and its authority.
+async fn secured(ends: jiff::civil::Date) -> (u16, String) {
+    let mut authority = CertificateParams::new(Vec::new()).unwrap();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
+    let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    params.not_before = date_time_ymd(2020, 1, 1);
+    let small = |number: i8| u8::try_from(number).unwrap();
+    params.not_after = date_time_ymd(ends.year().into(), small(ends.month()), small(ends.day()));
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.signed_by(&key, &authority).unwrap().der().clone();
+    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let mut stream = acceptor.accept(stream).await?;
+                let mut request = Vec::new();
+                while stream.read_buf(&mut request).await? > 0 {
+                    if request.ends_with(b"}") {
+                        request.clear();
+                        let answer = b"HTTP/1.1 201 Created\r\ncontent-length: 0\r\n\r\n";
+                        stream.write_all(answer).await?;
+                    }
+                }
+                std::io::Result::Ok(())
+            });
+        }
+    });
+    (port, authority.pem())
+}
+
+#[tokio::test]
+async fn i21_a_certificate_that_ends_soon_is_told_after_the_delivery_that_saw_it() {
+    let today = jiff::Timestamp::now()
+        .to_zoned(jiff::tz::TimeZone::UTC)
+        .date();
+    for (days, alarms) in [(10, 1), (60, 0)] {
+        let ends = today.saturating_add(jiff::Span::new().days(days));
+        let (port, authority) = secured(ends).await;
+        let gate = terminal([punch("7", "2026-03-05 08:00")]).await;
+        let dir = tempfile::tempdir().unwrap();
+        let ca = dir.path().join("ca.pem");
+        std::fs::write(&ca, authority).unwrap();
+        let toml = format!(
+            "{NAIROBI}[alarms]\nclock_drift_seconds = 0\n[[targets]]\nid = \"hr\"\nurl = \"https://localhost:{port}/\"\n\
+             ca_file = {ca:?}\n"
+        );
+        let bridge = Bridge::new(&toml, NOON).await;
+        bridge.add("gate", &gate).await;
+        bridge.turn().await;
+        let report = bridge.sync().await;
+        assert_eq!(report.failed, 0, "{report:?}");
+        notify::turn(&bridge.app).await.unwrap();
+        let open = bridge.app.store.open_alarms().await.unwrap();
+        assert_eq!(open.len(), alarms, "{open:?}");
+        for alarm in open {
+            assert_eq!(alarm.name, "certificate_ends:hr");
+            assert!(alarm.detail.contains(&ends.to_string()), "{alarm:?}");
+        }
+    }
 }
