@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::app::App;
 use crate::failure::Failure;
 use crate::jobs::under_lease;
-use crate::lifecycle::Stop;
+use crate::lifecycle::{GRACE, Stop};
 use crate::status::Status;
 use crate::status::alarms::{self, Verdict};
 use crate::store::alarms::Channel;
@@ -29,7 +29,18 @@ const TRIED: &str = "mail_tried_at";
 pub async fn run(app: App, mut stop: Stop) {
     while !stop.is_requested() {
         let turn = under_lease(&app, "job:notify", Duration::ZERO, |_| turn(&app));
-        if let Err(error) = turn.await {
+        let mut asked_to_stop = stop.clone();
+        let turned = tokio::select! {
+            turned = turn => turned,
+            // A mail server may take its time to answer; whoever stops does not wait for all of it.
+            () = async { asked_to_stop.requested().await; tokio::time::sleep(GRACE / 2).await } => {
+                tracing::warn!(
+                    "stopped while alarms were being told; what was not confirmed is told again after the next start"
+                );
+                return;
+            }
+        };
+        if let Err(error) = turned {
             let failure = Failure::of(&error);
             // Another node looks already.
             if failure.kind != "busy" {

@@ -930,6 +930,40 @@ async fn i21_an_alarm_is_told_once_by_mail_and_webhook_and_so_is_its_end() {
 }
 
 #[tokio::test]
+async fn i21_whoever_stops_does_not_wait_for_a_mail_server_and_no_alarm_is_lost() {
+    let mute = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let silent = MailStub {
+        port: mute.local_addr().unwrap().port(),
+        mails: Arc::default(),
+    };
+    let interval = "interval_minutes = 0\n";
+    let mut bridge = Bridge::new(
+        &format!("{NAIROBI}{}", mailing(&silent, interval)),
+        FRIDAY_NOON,
+    )
+    .await;
+    bridge
+        .add_address("Gate", "192.0.2.1:4370", "main", None)
+        .await;
+    let (shutdown, stop) = bridge_bin::lifecycle::Shutdown::new();
+    let running = tokio::spawn(notify::run(bridge.app.clone(), stop));
+    // It says nothing, so that the mail is under way until somebody gives up.
+    let (_conversation, _) = mute.accept().await.unwrap();
+    shutdown.stop();
+    // The mail itself would wait for half a minute.
+    let ended = tokio::time::timeout(std::time::Duration::from_secs(20), running).await;
+    ended.expect("it stops").unwrap();
+    let open = bridge.app.store.open_alarms().await.unwrap();
+    assert_eq!((open.len(), open[0].mailed_at), (1, None));
+
+    let mail = MailStub::start().await;
+    bridge.toml = format!("{NAIROBI}{}", mailing(&mail, interval));
+    bridge.at(FRIDAY_NOON).await;
+    notify::turn(&bridge.app).await.unwrap();
+    assert!(mail.take()[0].contains("1 alarm"));
+}
+
+#[tokio::test]
 async fn i21_nobody_is_told_of_a_silent_terminal_on_a_day_off_or_of_a_value_at_the_limit() {
     let gate = terminal([punch("7", "2026-03-05 08:00")]).await;
     // A Sunday.
