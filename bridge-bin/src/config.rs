@@ -334,9 +334,7 @@ pub type PlausibleFrom = DateText;
 text_value!(
     /// A cron text of five fields.
     CronText(String), "* * * * *",
-    |text| text.parse::<croner::Cron>().map(|_| text.to_owned()).map_err(|error| {
-        format!("{text:?} is no schedule ({error}); write five fields like \"*/15 * * * *\"")
-    }),
+    |text| crate::scheduler::cron(text).map(|_| text.to_owned()),
     String::clone
 );
 

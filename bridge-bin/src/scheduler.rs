@@ -55,6 +55,22 @@ impl Job {
     }
 }
 
+/// Takes a cron text of five fields, or six with the seconds first, unless no date ever matches it.
+pub fn cron(text: &str) -> Result<Cron, String> {
+    let cron: Cron = text.parse().map_err(|error| {
+        format!("{text:?} is no schedule ({error}); write five fields like '*/15 * * * *'")
+    })?;
+    // Any beginning would do; croner looks on for many years.
+    let next = cron.find_next_occurrence(&DateTime::UNIX_EPOCH, false);
+    match next {
+        Ok(_) => Ok(cron),
+        Err(_) => Err(format!(
+            "{text:?} would never come: no date matches its day, month and weekday together; \
+             `zk-bridge schedule disable` switches a job off"
+        )),
+    }
+}
+
 /// The first time after `now` (Unix seconds) that matches a cron text in a zone.
 ///
 /// As in cron: what is due at a certain hour runs once when that hour comes twice, and not when a clock change skips
@@ -398,6 +414,10 @@ async fn tell_target(app: &App, due: &due_target::Model, stop: Stop) -> Ended {
             .await?;
         let result = sync::run_within(app, &options, Duration::ZERO).await;
         let now = app.clock.now();
+        let paused = app.store.target(&due.target).await?;
+        let paused = paused
+            .and_then(|row| row.paused_until)
+            .filter(|until| *until > now);
         match &result {
             // Another node was quicker.
             Err(error) if is_busy(error) => return Ok(app.store.forget_run(begun).await?),
@@ -405,19 +425,16 @@ async fn tell_target(app: &App, due: &due_target::Model, stop: Stop) -> Ended {
                 app.store.forget_run(begun).await?;
             }
             Ok(report) => {
+                let outcome = if paused.is_some() { "paused" } else { "ok" };
                 app.store
-                    .end_run(begun, "ok", to_json(report), None, now)
+                    .end_run(begun, outcome, to_json(report), None, now)
                     .await?;
             }
             Err(error) => {
-                let text = to_json(&format!("{error:#}"));
+                let text = to_json(&words_of(error));
                 app.store.end_run(begun, "error", text, None, now).await?;
             }
         }
-        let paused = app.store.target(&due.target).await?;
-        let paused = paused
-            .and_then(|row| row.paused_until)
-            .filter(|until| *until > now);
         let next = if paused.is_some() {
             paused
         } else {
@@ -457,7 +474,7 @@ async fn run_job(app: &App, job: Job, row: &schedule::Model) -> Ended {
         let next = following(row, now)?;
         let (outcome, text) = match &result {
             Ok(report) => ("ok", report.clone()),
-            Err(error) => ("error", to_json(&format!("{error:#}"))),
+            Err(error) => ("error", to_json(&words_of(error))),
         };
         app.store
             .end_run(begun, outcome, text, Some(next), now)
@@ -465,6 +482,14 @@ async fn run_job(app: &App, job: Job, row: &schedule::Model) -> Ended {
         result.map(drop)
     };
     finished(job.name(), ran.await)
+}
+
+/// What the history tells of an error.
+fn words_of(error: &anyhow::Error) -> String {
+    let Failure {
+        message, remedy, ..
+    } = Failure::of(error);
+    format!("{message} {remedy}")
 }
 
 fn is_busy(error: &anyhow::Error) -> bool {
@@ -544,6 +569,18 @@ mod tests {
         }
         let seconds = next_due("*/5 * * * * *", &berlin, at("2026-10-25T01:10:00Z"));
         assert_eq!(seconds, Some(at("2026-10-25T01:10:05Z")));
+    }
+
+    #[test]
+    fn what_never_comes_is_refused_and_what_comes_rarely_is_not() {
+        for text in ["*/15 * * * *", "0 0 29 2 *", "0 0 31 12 *", "5 0 1 1 1 *"] {
+            cron(text).unwrap();
+        }
+        for text in ["0 0 31 2 *", "0 0 30 2 *", "0 0 31 4,6,9,11 *"] {
+            let error = cron(text).unwrap_err();
+            assert!(error.contains("never come"), "{error}");
+        }
+        assert!(cron("every day").unwrap_err().contains("is no schedule"));
     }
 
     #[test]

@@ -1,29 +1,34 @@
 //! How everything stands: until when the data is complete, and who holds it back (I6).
 //!
 //! A terminal is complete until the start of its last complete reading: whatever happened there before is here. Days
-//! are complete until the start of the last assessment that left none over. A target is complete until the oldest
-//! entry that it does not have was queued; nothing is while it is still to be told what it has missed, or cannot be
-//! told anything under its settings. The firm is complete until the earliest of all these.
+//! are counted by their work dates, whenever it became known what belongs to them: assessed are all work dates before
+//! the first that has something left to assess, delivered to a target all before the first of which it lacks an entry.
+//! Nothing is delivered while a target is still to be told what it has missed, or cannot be told anything under its
+//! settings. A target is complete until the earliest of the terminals, the assessment and its own delivery; the firm,
+//! until the earliest of all.
 
+pub mod alarms;
 pub mod service;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 pub use self::service::Service;
 use crate::app::App;
-use crate::store::entity::{alarm, target};
+use crate::store::entity::target;
+use crate::store::status::Assessed;
+use crate::zone;
 
 /// How everything stands.
 #[derive(Debug, Clone, Serialize)]
 pub struct Status {
     /// When this was found.
-    #[serde(serialize_with = "utc")]
+    #[serde(serialize_with = "zone::as_utc")]
     pub at: i64,
     /// Until when the data of the whole firm is complete.
     pub complete: Watermark,
-    /// Until when what is known has been assessed.
-    #[serde(serialize_with = "utc")]
-    pub assessed_until: i64,
+    /// Nothing of the work dates before this instant is left to assess; none: it never began.
+    #[serde(serialize_with = "zone::as_utc_if_any")]
+    pub assessed_until: Option<i64>,
     /// The terminals by name.
     pub devices: Vec<Device>,
     /// The targets as configured.
@@ -38,7 +43,7 @@ pub struct Status {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Watermark {
     /// Nothing before this instant is missing; none: nothing is complete yet.
-    #[serde(serialize_with = "utc_if_any")]
+    #[serde(serialize_with = "zone::as_utc_if_any")]
     pub until: Option<i64>,
     /// Who holds it back; none if there is no terminal.
     pub held_back_by: Option<String>,
@@ -50,9 +55,9 @@ pub struct Watermark {
 pub struct Device {
     pub name: String,
     pub enabled: bool,
-    #[serde(serialize_with = "utc_if_any")]
+    #[serde(serialize_with = "zone::as_utc_if_any")]
     pub complete_until: Option<i64>,
-    #[serde(serialize_with = "utc_if_any")]
+    #[serde(serialize_with = "zone::as_utc_if_any")]
     pub last_attempt: Option<i64>,
     pub last_error: Option<String>,
     /// Records read of its log.
@@ -71,31 +76,42 @@ pub struct Target {
     pub id: String,
     /// What it is told: `day`, `punch` or `session`.
     pub kind: &'static str,
+    /// In which form.
+    pub connector: &'static str,
+    /// Where it is: the host alone, for an address may hold a token.
+    pub host: String,
+    /// Entries of which it has the latest revision.
+    pub sent: u64,
     /// Entries that wait to be sent.
     pub waiting: u64,
     /// Entries that it refused for good.
     pub refused: u64,
     /// Since when the oldest of these has been waiting.
-    #[serde(serialize_with = "utc_if_any")]
+    #[serde(serialize_with = "zone::as_utc_if_any")]
     pub waiting_since: Option<i64>,
-    /// What was known here before this instant has been delivered; none: nothing can be said to be.
-    #[serde(serialize_with = "utc_if_any")]
-    pub complete_until: Option<i64>,
+    /// It lacks nothing that is known here of the work dates before this instant; none: nothing can be said of it.
+    #[serde(serialize_with = "zone::as_utc_if_any")]
+    pub delivered_until: Option<i64>,
     /// Then why, in words.
     pub incomplete: Option<String>,
+    /// Nothing before this instant is missing there; none: nothing is complete yet.
+    #[serde(serialize_with = "zone::as_utc_if_any")]
+    pub complete_until: Option<i64>,
+    /// Who holds it back; none if there is no terminal.
+    pub held_back_by: Option<String>,
     /// Whether it cannot be told anything under its settings.
     #[serde(skip)]
     pub is_refused: bool,
     /// Until when it is left alone, if it is.
-    #[serde(serialize_with = "utc_if_any")]
+    #[serde(serialize_with = "zone::as_utc_if_any")]
     pub paused_until: Option<i64>,
     /// Why.
     pub paused_reason: Option<String>,
     /// When it last took something.
-    #[serde(serialize_with = "utc_if_any")]
+    #[serde(serialize_with = "zone::as_utc_if_any")]
     pub last_success: Option<i64>,
     /// When its certificate ends, as far as it was seen.
-    #[serde(serialize_with = "utc_if_any")]
+    #[serde(serialize_with = "zone::as_utc_if_any")]
     pub certificate_ends: Option<i64>,
 }
 
@@ -106,7 +122,10 @@ pub struct Alarm {
     pub kind: String,
     pub subject: String,
     pub detail: String,
-    #[serde(serialize_with = "utc")]
+    /// What to do next.
+    pub remedy: String,
+    /// Since when it is known to be open: the present, if no node has written it down.
+    #[serde(serialize_with = "zone::as_utc")]
     pub since: i64,
 }
 
@@ -132,22 +151,34 @@ impl Status {
                 name: row.name,
             })
             .collect();
-        let unassessed = app.store.unassessed_since(app.clock.as_of()).await?;
-        let assessed_until = unassessed.map_or(now, |since| since.min(now));
+        let assessed = app.store.assessed(app.clock.as_of(), app.today()).await?;
+        let assessed_until = match assessed {
+            Assessed::Never => None,
+            Assessed::Before(date) => Some(zone::start_of(&app.zone, date).min(now)),
+            Assessed::Wholly => Some(now),
+        };
         let mut targets = Vec::new();
         for target in app.targets.iter() {
-            targets.push(Target::load(app, target, now).await?);
+            let mut target = Target::load(app, target, now).await?;
+            let own = std::slice::from_ref(&target);
+            let Watermark {
+                until,
+                held_back_by,
+            } = complete(&devices, assessed_until, own);
+            (target.complete_until, target.held_back_by) = (until, held_back_by);
+            targets.push(target);
         }
-        let alarms = app.store.open_alarms().await?;
-        Ok(Self {
+        let mut status = Self {
             at: now,
             complete: complete(&devices, assessed_until, &targets),
             assessed_until,
             devices,
             targets,
-            alarms: alarms.into_iter().map(Alarm::from).collect(),
+            alarms: Vec::new(),
             service: Service::load(app, now).await?,
-        })
+        };
+        status.alarms = alarms::open(app, &status).await?;
+        Ok(status)
     }
 }
 
@@ -159,6 +190,7 @@ impl Target {
     ) -> anyhow::Result<Self> {
         let known = app.store.target(&target.id).await?;
         let waiting_since = app.store.waiting_since(&target.id).await?;
+        let first = app.store.first_undelivered(&target.id).await?;
         let incomplete = incomplete(target, known.as_ref());
         let paused = known
             .as_ref()
@@ -166,14 +198,23 @@ impl Target {
         Ok(Self {
             id: target.id.clone(),
             kind: target.kind().name(),
+            connector: target.connector.name(),
+            host: host(&target.url),
+            sent: app
+                .store
+                .stats(&target.id, target.max_retries)
+                .await?
+                .synced,
             waiting: app.store.pending(&target.id).await?,
             refused: app.store.rejected(&target.id).await?,
             waiting_since,
-            complete_until: match incomplete {
+            delivered_until: match incomplete {
                 Some(_) => None,
-                None => Some(waiting_since.unwrap_or(now)),
+                None => Some(first.map_or(now, |date| zone::start_of(&app.zone, date).min(now))),
             },
             incomplete,
+            complete_until: None,
+            held_back_by: None,
             is_refused: known.as_ref().is_some_and(|row| is_refused(target, row)),
             paused_until: paused.and_then(|row| row.paused_until),
             paused_reason: paused.and_then(|row| row.paused_reason.clone()),
@@ -181,6 +222,13 @@ impl Target {
             certificate_ends: known.and_then(|row| row.certificate_ends),
         })
     }
+}
+
+fn host(url: &str) -> String {
+    url.parse::<reqwest::Url>()
+        .ok()
+        .and_then(|url| url.host_str().map(str::to_owned))
+        .unwrap_or_else(|| "the configured address".to_owned())
 }
 
 /// Why what waits for a target does not say what it lacks, if so.
@@ -206,7 +254,7 @@ fn is_refused(target: &crate::config::targets::Target, known: &target::Model) ->
 }
 
 /// The earliest of all, and whose it is.
-fn complete(devices: &[Device], assessed_until: i64, targets: &[Target]) -> Watermark {
+fn complete(devices: &[Device], assessed_until: Option<i64>, targets: &[Target]) -> Watermark {
     let mut all: Vec<(Option<i64>, String)> = devices
         .iter()
         .filter(|device| device.enabled)
@@ -218,42 +266,24 @@ fn complete(devices: &[Device], assessed_until: i64, targets: &[Target]) -> Wate
             held_back_by: None,
         };
     }
-    all.push((Some(assessed_until), "the assessment of days".to_owned()));
+    all.push((
+        assessed_until,
+        match assessed_until {
+            Some(_) => "the assessment of days".to_owned(),
+            None => "the assessment of days, which has not begun".to_owned(),
+        },
+    ));
     all.extend(targets.iter().map(|target| {
         let name = match &target.incomplete {
             Some(why) => format!("the delivery to {}, {why}", target.id),
             None => format!("the delivery to {}", target.id),
         };
-        (target.complete_until, name)
+        (target.delivered_until, name)
     }));
     let first = all.into_iter().min_by_key(|(until, _)| *until);
     Watermark {
         until: first.as_ref().and_then(|(until, _)| *until),
         held_back_by: first.map(|(_, name)| name),
-    }
-}
-
-impl From<alarm::Model> for Alarm {
-    fn from(row: alarm::Model) -> Self {
-        Self {
-            kind: row.kind,
-            subject: row.subject,
-            detail: row.detail,
-            since: row.opened_at,
-        }
-    }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
-fn utc<S: Serializer>(instant: &i64, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&crate::jobs::poll::utc(*instant))
-}
-
-#[expect(clippy::ref_option, reason = "as serde calls it")]
-fn utc_if_any<S: Serializer>(instant: &Option<i64>, serializer: S) -> Result<S::Ok, S::Error> {
-    match instant {
-        Some(instant) => utc(instant, serializer),
-        None => serializer.serialize_none(),
     }
 }
 
@@ -275,15 +305,20 @@ mod tests {
         }
     }
 
-    fn target(id: &str, complete_until: i64) -> Target {
+    fn target(id: &str, delivered_until: i64) -> Target {
         Target {
             id: id.to_owned(),
             kind: "day",
+            connector: "json",
+            host: String::new(),
+            sent: 0,
             waiting: 0,
             refused: 0,
             waiting_since: None,
-            complete_until: Some(complete_until),
+            delivered_until: Some(delivered_until),
             incomplete: None,
+            complete_until: None,
+            held_back_by: None,
             is_refused: false,
             paused_until: None,
             paused_reason: None,
@@ -293,9 +328,18 @@ mod tests {
     }
 
     #[test]
+    fn of_an_address_only_the_host_is_shown() {
+        assert_eq!(
+            host("https://user:secret@hr.example.com/api?token=secret"),
+            "hr.example.com"
+        );
+        assert_eq!(host("not an address"), "the configured address");
+    }
+
+    #[test]
     fn the_slowest_holds_everything_back() {
         let held = |devices: &[Device], assessed, targets: &[Target]| {
-            let found = complete(devices, assessed, targets);
+            let found = complete(devices, Some(assessed), targets);
             (found.until, found.held_back_by.unwrap_or_default())
         };
         let (gate, gate_2) = (
@@ -313,15 +357,17 @@ mod tests {
             (Some(20), "the delivery to hr".to_owned())
         );
         let mut new = target("new", 0);
-        (new.complete_until, new.incomplete) = (None, Some("which is new".to_owned()));
+        (new.delivered_until, new.incomplete) = (None, Some("which is new".to_owned()));
         assert_eq!(
             held(&both, 60, &[target("crm", 60), new]),
             (None, "the delivery to new, which is new".to_owned())
         );
         let unread = [gate.clone(), device("New", true, None)];
         assert_eq!(held(&unread, 60, &[]), (None, "New".to_owned()));
+        let idle = complete(std::slice::from_ref(&gate), None, &[]).held_back_by;
+        assert!(idle.is_some_and(|who| who.contains("has not begun")));
         let off = [gate, device("Off", false, None)];
         assert_eq!(held(&off, 60, &[]), (Some(50), "Gate".to_owned()));
-        assert_eq!(complete(&[], 60, &[]).held_back_by, None);
+        assert_eq!(complete(&[], Some(60), &[]).held_back_by, None);
     }
 }

@@ -1,6 +1,7 @@
 //! Moves bytes: requests out, answers in. What they mean is for others.
 
 use std::error::Error as StdError;
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -186,8 +187,8 @@ fn causes<'a>(
 /// An `io::Error` passes over what it wraps when asked for its source.
 fn beneath<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
     match error
-        .downcast_ref::<std::io::Error>()
-        .and_then(std::io::Error::get_ref)
+        .downcast_ref::<io::Error>()
+        .and_then(io::Error::get_ref)
     {
         Some(inner) => Some(inner),
         None => error.source(),
@@ -198,11 +199,33 @@ fn is_tls(error: &reqwest::Error) -> bool {
     causes(error).any(<dyn StdError>::is::<rustls::Error>)
 }
 
+/// Why nobody was reached, in plain words; else what is said at the root.
 fn root_cause(error: &reqwest::Error) -> String {
-    causes(error)
-        .last()
-        .map(ToString::to_string)
-        .unwrap_or_default()
+    let io = |error: &(dyn StdError + 'static)| Some(error.downcast_ref::<io::Error>()?.kind());
+    if let Some(words) = causes(error).filter_map(io).find_map(in_words) {
+        return words.to_owned();
+    }
+    let said = causes(error).last().map(ToString::to_string);
+    let said = said.unwrap_or_default();
+    if said.contains("failed to lookup address") {
+        return "there is no host of that name".to_owned();
+    }
+    said
+}
+
+fn in_words(kind: io::ErrorKind) -> Option<&'static str> {
+    use io::ErrorKind as Kind;
+    match kind {
+        Kind::ConnectionRefused => Some("nothing listens there"),
+        Kind::ConnectionReset
+        | Kind::ConnectionAborted
+        | Kind::BrokenPipe
+        | Kind::UnexpectedEof => Some("it was closed"),
+        Kind::HostUnreachable | Kind::NetworkUnreachable | Kind::NetworkDown => {
+            Some("no way leads there in this network")
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use zk_proto::Encoding;
 
 use crate::Failure;
 use crate::devices;
+use crate::scheduler;
 use crate::zone;
 
 /// The environment variable that gives a comm key.
@@ -163,10 +164,7 @@ pub(super) fn date(text: &str) -> Result<NaiveDate, String> {
 
 /// A cron text of five fields, or six with the seconds first.
 pub(super) fn cron(text: &str) -> Result<String, String> {
-    let parsed: Result<croner::Cron, _> = text.parse();
-    parsed.map(|_| text.to_owned()).map_err(|error| {
-        format!("{text:?} is no schedule ({error}); write five fields like '*/15 * * * *'")
-    })
+    scheduler::cron(text).map(|_| text.to_owned())
 }
 
 /// A name of 1 to 100 printable characters.

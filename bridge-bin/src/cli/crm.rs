@@ -10,10 +10,10 @@ use super::context::Context;
 use super::output::{self, count, note, table};
 use crate::convert;
 use crate::failure::Failure;
-use crate::jobs::poll::utc;
 use crate::jobs::sync;
 use crate::store::dead_letters::Dismissal;
 use crate::store::entity::outbox;
+use crate::zone;
 
 /// The CRM and all other targets: test the connection, count what was delivered, look at what is sent
 #[derive(Debug, Subcommand)]
@@ -252,7 +252,8 @@ struct DeadLetter {
     revision: i64,
     deleted: bool,
     attempts: i32,
-    refused_at: Option<String>,
+    #[serde(serialize_with = "zone::as_utc_if_any")]
+    refused_at: Option<i64>,
     reason: Option<String>,
 }
 
@@ -267,7 +268,7 @@ impl From<outbox::Model> for DeadLetter {
             revision: row.revision,
             deleted: row.deleted,
             attempts: row.attempts,
-            refused_at: row.settled_at.map(utc),
+            refused_at: row.settled_at,
             reason: row.last_error,
         }
     }
@@ -295,7 +296,10 @@ impl DeadLetters {
                     letter.target.clone(),
                     letter.user_id.clone(),
                     letter.date.clone(),
-                    letter.refused_at.clone().unwrap_or_default(),
+                    letter
+                        .refused_at
+                        .map(|at| zone::rfc3339(&app.zone, at))
+                        .unwrap_or_default(),
                     letter.reason.clone().unwrap_or_default(),
                 ]
             });

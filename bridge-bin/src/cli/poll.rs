@@ -1,13 +1,16 @@
 //! `poll`: read terminals into the raw store.
 
+use chrono::DateTime;
 use clap::Args;
 
 use super::Exit;
 use super::context::Context;
 use super::output::{self, count, note};
 use super::progress;
+use crate::app::App;
 use crate::jobs::poll;
 use crate::lifecycle::Shutdown;
+use crate::zone;
 
 /// Read terminals: all enabled ones, or those named
 ///
@@ -62,7 +65,9 @@ impl Poll {
                 return Ok(Exit::Done);
             }
         }
-        context.output.report(&report, text)?;
+        context
+            .output
+            .report(&report, |report| text(&app, report))?;
         let new: u64 = report.devices.iter().map(|device| device.new_records).sum();
         if !context.output.is_json() && new > 0 {
             note(if self.dry_run {
@@ -80,7 +85,11 @@ impl Poll {
     }
 }
 
-fn text(report: &poll::Report) -> String {
+fn text(app: &App, report: &poll::Report) -> String {
+    let at = |utc: &String| {
+        let instant = DateTime::parse_from_rfc3339(utc).ok()?.timestamp();
+        Some(zone::rfc3339(&app.zone, instant))
+    };
     let rows = report.devices.iter().map(|device| {
         [
             device.device.clone(),
@@ -91,7 +100,8 @@ fn text(report: &poll::Report) -> String {
             device.repeated.to_string(),
             device
                 .last_sync
-                .clone()
+                .as_ref()
+                .and_then(at)
                 .unwrap_or_else(|| "never".to_owned()),
         ]
     });

@@ -8,6 +8,7 @@ use super::args;
 use super::context::Context;
 use super::output::{count, note};
 use crate::jobs::process;
+use crate::lifecycle::Shutdown;
 
 /// Turn punches into daily records, and queue what changed for delivery
 ///
@@ -34,10 +35,13 @@ impl Process {
     pub(super) async fn run(self, context: &Context) -> anyhow::Result<Exit> {
         let app = context.app().await?;
         let range = args::range(self.start_date, self.end_date, app.today())?;
+        let (shutdown, stop) = Shutdown::new();
+        shutdown.on_signals();
         let options = process::Options {
             from: range.map(|(from, _)| from),
             to: range.map(|(_, to)| to),
             dry_run: self.dry_run,
+            stop: Some(stop.clone()),
         };
         let report = process::run(&app, &options).await?;
         context.output.report(&report, |report| {
@@ -57,10 +61,18 @@ impl Process {
                 "Some days could not be assessed; the log above says why. Their punches are kept.",
             );
         }
+        let interrupted = stop.is_requested();
+        if interrupted {
+            note(
+                "Interrupted. What was assessed is stored and queued; run `zk-bridge process` again for the rest.",
+            );
+        }
         // Failed are employees, assessed are records: one of these is enough to have been done in part.
-        Ok(Exit::of(
-            report.failed,
-            report.failed + report.total_records,
-        ))
+        Ok(
+            match Exit::of(report.failed, report.failed + report.total_records) {
+                Exit::Done if interrupted => Exit::Partial,
+                exit => exit,
+            },
+        )
     }
 }

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::Exit;
 use super::context::Context;
 use super::output::{self, note};
+use crate::jobs::history::{Outcome, summary};
 use crate::store::entity::run;
 use crate::zone;
 
@@ -37,41 +38,27 @@ struct Document {
 struct Row {
     job: String,
     node: String,
-    started: String,
+    #[serde(serialize_with = "zone::as_utc")]
+    started: i64,
     /// None: under way, or its node died.
-    ended: Option<String>,
-    /// `ok` or `error`.
-    outcome: Option<String>,
+    #[serde(serialize_with = "zone::as_utc_if_any")]
+    ended: Option<i64>,
+    /// `ok`, `partly`, `failed`, `paused` or `error`; none with `ended`.
+    outcome: Option<&'static str>,
     report: Value,
 }
 
 impl Row {
     fn of(row: run::Model) -> Self {
         let report = row.report.unwrap_or_default();
+        let report = serde_json::from_str(&report).unwrap_or_default();
         Self {
+            outcome: Outcome::of(&row.job, row.outcome.as_deref(), &report).name(),
             job: row.job,
             node: row.node,
-            started: zone::utc(row.started_at),
-            ended: row.ended_at.map(zone::utc),
-            outcome: row.outcome,
-            report: serde_json::from_str(&report).unwrap_or_default(),
-        }
-    }
-
-    /// The numbers of a report, or the error.
-    fn summary(&self) -> String {
-        match &self.report {
-            Value::Object(fields) => {
-                let numbers = fields
-                    .iter()
-                    .filter(|(_, value)| value.as_u64().is_some_and(|number| number > 0));
-                numbers
-                    .map(|(name, value)| format!("{} {value}", name.replace('_', " ")))
-                    .collect::<Vec<_>>()
-                    .join(", ")
-            }
-            Value::String(error) => error.clone(),
-            _ => String::new(),
+            started: row.started_at,
+            ended: row.ended_at,
+            report,
         }
     }
 }
@@ -89,17 +76,16 @@ impl Runs {
             );
             return Ok(Exit::Done);
         }
+        let at = |instant| zone::rfc3339(&app.zone, instant);
         context.output.report(&document, |document| {
             let rows = document.runs.iter().map(|row| {
                 [
-                    row.started.clone(),
-                    row.ended.clone().unwrap_or_else(|| "–".to_owned()),
+                    at(row.started),
+                    row.ended.map_or_else(|| "–".to_owned(), at),
                     row.job.clone(),
                     row.node.clone(),
-                    row.outcome
-                        .clone()
-                        .unwrap_or_else(|| "not finished".to_owned()),
-                    row.summary(),
+                    row.outcome.unwrap_or("not finished").to_owned(),
+                    summary(&row.job, &row.report),
                 ]
             });
             output::table(

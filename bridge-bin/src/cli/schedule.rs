@@ -84,7 +84,8 @@ struct Row {
     timezone: String,
     enabled: bool,
     /// None while it is switched off.
-    next_due: Option<String>,
+    #[serde(serialize_with = "zone::as_utc_if_any")]
+    next_due: Option<i64>,
 }
 
 impl Row {
@@ -94,13 +95,13 @@ impl Row {
             cron: row.cron,
             timezone: row.zone,
             enabled: row.enabled,
-            next_due: row.enabled.then(|| zone::utc(row.next_due)),
+            next_due: row.enabled.then_some(row.next_due),
         }
     }
 }
 
-/// A table of schedules.
-fn table(rows: &[Row]) -> String {
+/// A table of schedules, with times of the site.
+fn table(app: &App, rows: &[Row]) -> String {
     output::table(
         &["Name", "Cron", "Time zone", "Next due"],
         rows.iter().map(|row| {
@@ -108,9 +109,10 @@ fn table(rows: &[Row]) -> String {
                 row.name.clone(),
                 row.cron.clone(),
                 row.timezone.clone(),
-                row.next_due
-                    .clone()
-                    .unwrap_or_else(|| "switched off".to_owned()),
+                row.next_due.map_or_else(
+                    || "switched off".to_owned(),
+                    |at| zone::rfc3339(&app.zone, at),
+                ),
             ]
         }),
     )
@@ -130,7 +132,7 @@ impl Schedule {
                     .report(&document, |document| match &document.schedules[..] {
                         [] => "No schedules yet; the first `zk-bridge serve` makes them as configured."
                             .to_owned(),
-                        rows => table(rows),
+                        rows => table(&app, rows),
                     })?;
                 return Ok(Exit::Done);
             }
@@ -152,7 +154,7 @@ impl Schedule {
         let row = Row::of(changed(&app, &name, change).await?);
         context
             .output
-            .report(&row, |row| table(std::slice::from_ref(row)))?;
+            .report(&row, |row| table(&app, std::slice::from_ref(row)))?;
         Ok(Exit::Done)
     }
 }

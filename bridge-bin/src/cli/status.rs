@@ -11,7 +11,8 @@ use crate::zone;
 
 /// Show until when the data is complete, who holds it back, what is wrong, and who does the work
 ///
-/// What it says of running nodes they wrote down themselves, on whichever machine. Ends with 3 while an alarm is open.
+/// What it says of running nodes they wrote down themselves, on whichever machine. Alarms are those of this moment, also
+/// while no node runs; nobody is told of them by this command. Ends with 3 while one is open.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -39,12 +40,22 @@ fn text(app: &App, status: &Status) -> String {
     let complete = &status.complete;
     let until = match (complete.until, &complete.held_back_by) {
         (Some(until), Some(holder)) => format!("{}, held back by {holder}", at(until)),
-        (None, Some(holder)) => format!("not at all yet: {holder} was never read"),
+        (None, Some(holder)) if status.devices.iter().any(|device| device.name == *holder) => {
+            format!("not at all yet: {holder} was never read")
+        }
+        (None, Some(holder)) => format!("not at all yet, held back by {holder}"),
         _ => "no terminal is enabled".to_owned(),
     };
+    let assessed = status.assessed_until.map_or_else(
+        || {
+            "not at all yet: run `zk-bridge process`, or `zk-bridge serve`, which does it by itself"
+                .to_owned()
+        },
+        at,
+    );
     let mut parts = vec![fields([
         ("Complete until", Some(until)),
-        ("Assessed until", Some(at(status.assessed_until))),
+        ("Assessed until", Some(assessed)),
     ])];
     if !status.devices.is_empty() {
         let rows = status.devices.iter().map(|device| device_row(device, &at));
@@ -63,6 +74,7 @@ fn text(app: &App, status: &Status) -> String {
             "Target",
             "Told",
             "Complete until",
+            "Sent",
             "Waiting",
             "Refused",
             "Paused",
@@ -71,10 +83,10 @@ fn text(app: &App, status: &Status) -> String {
     }
     if !status.alarms.is_empty() {
         let alarms = count(status.alarms.len() as u64, "alarm");
-        let lines = status
-            .alarms
-            .iter()
-            .map(|alarm| format!("  {} (since {})", alarm.detail, at(alarm.since)));
+        let lines = status.alarms.iter().map(|alarm| {
+            let since = at(alarm.since);
+            format!("  {} (since {since})\n    {}", alarm.detail, alarm.remedy)
+        });
         let mut lines: Vec<String> = lines.collect();
         lines.insert(0, format!("{alarms}:"));
         parts.push(lines.join("\n"));
@@ -144,20 +156,24 @@ fn device_row(device: &Device, at: &impl Fn(i64) -> String) -> [String; 5] {
             .complete_until
             .map_or_else(|| "never read".to_owned(), at),
         log,
-        device
-            .clock_drift_s
-            .map_or_else(unknown, |drift| format!("{drift} s")),
+        device.clock_drift_s.map_or_else(unknown, zone::drift),
         device.last_error.clone().unwrap_or_else(unknown),
     ]
 }
 
-fn target_row(target: &Target, at: &impl Fn(i64) -> String) -> [String; 6] {
+fn target_row(target: &Target, at: &impl Fn(i64) -> String) -> [String; 7] {
     [
         target.id.clone(),
-        plural(target.kind),
+        format!(
+            "{} as {} to {}",
+            plural(target.kind),
+            target.connector,
+            target.host
+        ),
         target
             .complete_until
             .map_or_else(|| "nothing".to_owned(), at),
+        target.sent.to_string(),
         target.waiting.to_string(),
         target.refused.to_string(),
         match (&target.paused_reason, target.paused_until) {

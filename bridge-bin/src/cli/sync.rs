@@ -14,7 +14,7 @@ use crate::jobs::sync;
 use crate::lifecycle::Shutdown;
 use crate::store::outbox::Selection;
 
-/// Problems shown to a person; the document has more.
+/// Reasons shown to a person; the document has more.
 const SHOWN: usize = 10;
 
 /// Send what is not sent yet to the CRM and all other targets
@@ -167,13 +167,35 @@ fn text(report: &sync::Report, dry_run: bool) -> String {
         ));
     }
     lines.extend(broken);
-    let shown = report.errors.iter().take(SHOWN);
-    lines.extend(
-        shown.map(|problem| format!("  {} {}: {}", problem.user_id, problem.date, problem.error)),
-    );
-    let more = report.errors.len().saturating_sub(SHOWN);
+    lines.extend(report.reasons.iter().take(SHOWN).map(|reason| {
+        let alike = report
+            .errors
+            .iter()
+            .filter(|problem| (&problem.target, &problem.error) == (&reason.target, &reason.error));
+        let mut examples: Vec<String> = alike
+            .map(|problem| format!("{} {}", problem.user_id, problem.date))
+            .collect();
+        let more = reason.count.saturating_sub(examples.len() as u64);
+        if more > 0 && !examples.is_empty() {
+            examples.push(format!("and {more} more"));
+        }
+        let to = match &report.targets[..] {
+            [] => String::new(),
+            _ => format!("{}, ", reason.target),
+        };
+        let times = count(reason.count, "record");
+        let examples = match &examples[..] {
+            [] => String::new(),
+            examples => format!(" ({})", examples.join(", ")),
+        };
+        format!("  {to}{times} {}{examples}", reason.error)
+    }));
+    let told = report.reasons.iter().take(SHOWN).map(|reason| reason.count);
+    let more = report.failed.saturating_sub(told.sum());
     if more > 0 {
-        lines.push(format!("  and {more} more; --json lists them"));
+        lines.push(format!(
+            "  and {more} more for other reasons; `zk-bridge crm dead-letters` lists those that were refused for good"
+        ));
     }
     lines.join("\n")
 }

@@ -1,4 +1,4 @@
-//! Who somebody is: accounts, passwords, and single-use login links.
+//! Who somebody is: accounts, passwords, single-use login links, and tokens of programs.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -10,6 +10,8 @@ use anyhow::{Context, anyhow};
 use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
 use axum_login::{AuthSession, AuthUser, AuthnBackend};
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
@@ -50,6 +52,24 @@ pub async fn login_link(app: &App, account: &account::Model) -> anyhow::Result<S
     Ok(format!("/login/link/{token}"))
 }
 
+/// Makes a token for a program. It is shown once and stored by its hash.
+pub async fn add_token(app: &App, name: &str, role: &str) -> anyhow::Result<String> {
+    let token = secret::hex(&secret::random::<32>());
+    let hash = secret::token_hash(&token);
+    app.store
+        .add_token(name, role, &hash, app.clock.now())
+        .await?;
+    Ok(token)
+}
+
+/// The token that a request carries: `Bearer` as Prometheus sends it, or `Token` as the old bridges did.
+pub(super) fn token_of(headers: &HeaderMap) -> Option<&str> {
+    let text = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = text.split_once(' ')?;
+    let is_known = scheme.eq_ignore_ascii_case("bearer") || scheme.eq_ignore_ascii_case("token");
+    is_known.then(|| token.trim())
+}
+
 /// Takes as long as with a real hash, so that the time of an answer does not tell which names exist.
 static NOBODY: LazyLock<String> = LazyLock::new(|| hash_password("nobody").unwrap_or_default());
 
@@ -72,6 +92,13 @@ pub(super) struct User {
     pub(super) role: String,
     /// A new password ends all sessions that began under the old one.
     fingerprint: [u8; 32],
+}
+
+impl User {
+    /// Whether commands on the bridge's machine are this person's to give.
+    pub(super) fn is_administrator(&self) -> bool {
+        self.role == "admin"
+    }
 }
 
 impl fmt::Debug for User {

@@ -1,20 +1,37 @@
 //! What every request passes on its way in, and every answer on its way out.
 
-use axum::extract::Request;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
 use axum::http::header::{self, HeaderName, HeaderValue};
 use axum::http::{HeaderMap, Method, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 
-use super::auth::Session;
+use super::Site;
+use super::auth::{Session, token_of};
 use super::error::{Error, is_api};
 use super::peer::authority;
 use super::views::login;
+use crate::secret::token_hash;
 
-/// Sends those without a session to the login; programs get an error instead.
-pub(super) async fn require_login(session: Session, request: Request, next: Next) -> Response {
+/// Sends those without a session to the login; programs get an error instead. A program shows its token, which opens
+/// what changes nothing.
+pub(super) async fn require_login(
+    State(site): State<Arc<Site>>,
+    session: Session,
+    request: Request,
+    next: Next,
+) -> Response {
     if session.user.is_some() {
         return next.run(request).await;
+    }
+    if let Some(token) = token_of(request.headers()) {
+        return match site.app.store.token(&token_hash(token)).await {
+            Ok(Some(_)) if is_safe(request.method()) => next.run(request).await,
+            Ok(_) => Error::LoginRequired.into_response(),
+            Err(error) => Error::from(error).into_response(),
+        };
     }
     if is_api(request.uri().path()) || !is_safe(request.method()) {
         return Error::LoginRequired.into_response();

@@ -43,12 +43,9 @@ fn record(status: &Status) {
     set("zk_bridge_complete_until_seconds", status.complete.until);
     describe_gauge!(
         "zk_bridge_assessed_until_seconds",
-        "What was known before this Unix time has been assessed"
+        "Nothing of the work dates before this Unix time is left to assess"
     );
-    set(
-        "zk_bridge_assessed_until_seconds",
-        Some(status.assessed_until),
-    );
+    set("zk_bridge_assessed_until_seconds", status.assessed_until);
     for device in &status.devices {
         let set = |name, value: Option<i64>| {
             if let Some(value) = value {
@@ -76,6 +73,10 @@ fn record(status: &Status) {
         set(
             "zk_bridge_target_complete_until_seconds",
             target.complete_until,
+        );
+        set(
+            "zk_bridge_target_delivered_until_seconds",
+            target.delivered_until,
         );
         set(
             "zk_bridge_target_paused",

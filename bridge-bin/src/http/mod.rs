@@ -23,7 +23,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::StatusCode;
-use axum::middleware::{from_fn, map_response};
+use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::routing::{get, post};
 use axum_login::AuthManagerLayerBuilder;
 use tower_http::timeout::TimeoutLayer;
@@ -50,8 +50,12 @@ struct Site {
 
 /// All routes with everything that guards them.
 pub fn router(app: App) -> Router {
-    let login =
-        AuthManagerLayerBuilder::new(Backend::new(app.store.clone()), session::layer(&app)).build();
+    let sessions = session::layer(&app);
+    let login = AuthManagerLayerBuilder::new(Backend::new(app.store.clone()), sessions).build();
+    let site = Arc::new(Site {
+        app,
+        throttle: Throttle::default(),
+    });
     let open = Router::new()
         .route("/login", get(views::login::form).post(views::login::submit))
         .route("/login/link/{token}", get(views::login::link));
@@ -60,7 +64,7 @@ pub fn router(app: App) -> Router {
         .route("/metrics", get(metrics::page))
         .route("/logout", post(views::login::logout))
         .fallback(|| async { Error::NotFound })
-        .layer(from_fn(guard::require_login));
+        .layer(from_fn_with_state(Arc::clone(&site), guard::require_login));
     open.merge(closed)
         .layer(login)
         .route("/static/{*path}", get(assets::file))
@@ -79,10 +83,7 @@ pub fn router(app: App) -> Router {
                 .make_span_with(span)
                 .on_failure(()),
         )
-        .with_state(Arc::new(Site {
-            app,
-            throttle: Throttle::default(),
-        }))
+        .with_state(site)
 }
 
 async fn ready(State(site): State<Arc<Site>>) -> (StatusCode, &'static str) {

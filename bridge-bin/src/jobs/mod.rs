@@ -2,6 +2,7 @@
 
 pub mod clean_up;
 mod held;
+pub mod history;
 pub mod poll;
 pub mod process;
 mod reading;

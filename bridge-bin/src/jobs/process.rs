@@ -14,6 +14,7 @@ use crate::config::targets::{Kind, Target};
 use crate::convert;
 use crate::entries::{self, Material};
 use crate::failure::Failure;
+use crate::lifecycle::Stop;
 use crate::store::alarms::{NewNotice, make_notices};
 use crate::store::days::{self, Assessed, Dossier, Work};
 use crate::store::entity::daily_record;
@@ -57,7 +58,7 @@ impl Bounds {
 }
 
 /// What to assess.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Options {
     /// Assess every day from here on again, also untouched ones.
     pub from: Option<NaiveDate>,
@@ -65,6 +66,14 @@ pub struct Options {
     pub to: Option<NaiveDate>,
     /// Only say what would change.
     pub dry_run: bool,
+    /// Begins with no further person once a stop was asked for; whoever is left is assessed by the next run.
+    pub stop: Option<Stop>,
+}
+
+impl Options {
+    fn is_stopped(&self) -> bool {
+        self.stop.as_ref().is_some_and(Stop::is_requested)
+    }
 }
 
 /// What an assessment did (S36).
@@ -117,7 +126,6 @@ pub async fn run_within(
                 .touch_range(from, options.to.unwrap_or(today))
                 .await?;
         }
-        let began = app.clock.now();
         app.store.extend_rows(today).await?;
         let ready = sync::ready(app).await?;
         let bounds = Bounds::of(app).await?;
@@ -130,13 +138,13 @@ pub async fn run_within(
                 .work_list(app.clock.as_of(), &after, PORTION)
                 .await?;
             let Some(last) = work.last() else {
-                if report.failed == 0 {
-                    app.store.note_assessed(began).await?;
-                }
                 return Ok(report);
             };
             after.clone_from(&last.employee);
             for item in &work {
+                if options.is_stopped() {
+                    return Ok(report);
+                }
                 let done = process_employee(app, &ready, item, bounds, lease, &mut report).await;
                 if let Err(error) = done {
                     // P6: nobody's days wait for somebody else's.
@@ -175,6 +183,9 @@ async fn preview(app: &App, options: &Options) -> anyhow::Result<Report> {
     let ready = sync::ready(app).await?;
     let mut report = Report::default();
     for item in work {
+        if options.is_stopped() {
+            break;
+        }
         if let Err(error) = preview_employee(app, &ready, &item, bounds, &mut report).await {
             report.failed += 1;
             not_assessed(&item.employee, &error);

@@ -12,6 +12,8 @@ use secrecy::ExposeSecret;
 
 use crate::app::App;
 use crate::config::alarms::MailTls;
+use crate::failure;
+use crate::status::alarms::remedy;
 use crate::store::entity::{alarm, notice};
 use crate::zone;
 
@@ -43,6 +45,7 @@ pub(super) fn digest(
         text += "Alarms:\n";
         for row in open {
             let _ = writeln!(text, "- {} (since {})", row.detail, at(row.opened_at));
+            let _ = writeln!(text, "  {}", remedy(&row.kind, &row.subject));
         }
         text.push('\n');
     }
@@ -114,6 +117,10 @@ pub(super) async fn send(app: &App, digest: Digest) -> anyhow::Result<()> {
         transport = transport.credentials(Credentials::new(mail.user.clone(), password));
     }
     let transport = transport.timeout(Some(TIMEOUT)).build();
-    transport.send(message).await.context("the mail server")?;
+    let sent = transport.send(message).await;
+    sent.map_err(|error| {
+        let said = failure::beneath(&error);
+        anyhow::anyhow!("the mail server {} did not take it: {said}", mail.host)
+    })?;
     Ok(())
 }

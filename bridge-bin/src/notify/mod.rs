@@ -3,7 +3,6 @@
 //! What is to be told stands in tables, so that a restart neither forgets nor repeats it. A mail is a digest of all
 //! that happened since the last one; between two of them lies the configured interval.
 
-mod alarms;
 mod mail;
 mod post;
 
@@ -12,8 +11,9 @@ use std::time::Duration;
 use crate::app::App;
 use crate::failure::Failure;
 use crate::jobs::under_lease;
-use crate::lifecycle::Stop;
+use crate::lifecycle::{GRACE, Stop};
 use crate::status::Status;
+use crate::status::alarms::{self, Verdict};
 use crate::store::alarms::Channel;
 
 /// How often everything is looked at.
@@ -29,7 +29,18 @@ const TRIED: &str = "mail_tried_at";
 pub async fn run(app: App, mut stop: Stop) {
     while !stop.is_requested() {
         let turn = under_lease(&app, "job:notify", Duration::ZERO, |_| turn(&app));
-        if let Err(error) = turn.await {
+        let mut asked_to_stop = stop.clone();
+        let turned = tokio::select! {
+            turned = turn => turned,
+            // A mail server may take its time to answer; whoever stops does not wait for all of it.
+            () = async { asked_to_stop.requested().await; tokio::time::sleep(GRACE / 2).await } => {
+                tracing::warn!(
+                    "stopped while alarms were being told; what was not confirmed is told again after the next start"
+                );
+                return;
+            }
+        };
+        if let Err(error) = turned {
             let failure = Failure::of(&error);
             // Another node looks already.
             if failure.kind != "busy" {
@@ -47,7 +58,7 @@ pub async fn run(app: App, mut stop: Stop) {
 pub async fn turn(app: &App) -> anyhow::Result<()> {
     let status = Status::load(app).await?;
     let now = app.clock.now();
-    alarms::update(app, &status, now).await?;
+    write_down(app, &status, now).await?;
     if app.config.mail.is_configured() {
         tell_by_mail(app, now).await?;
     }
@@ -57,10 +68,43 @@ pub async fn turn(app: &App) -> anyhow::Result<()> {
             match post::send(app, &untold).await {
                 Ok(()) => app.store.note_told(Channel::Post, &untold, now).await?,
                 Err(error) => {
-                    tracing::warn!(%error, "alarms were not posted; trying again in a minute");
+                    tracing::warn!(
+                        %error,
+                        "alarms were not posted to alarms.webhook_url; trying again in a minute"
+                    );
                 }
             }
         }
+    }
+    Ok(())
+}
+
+/// Opens and closes alarms as things stand.
+async fn write_down(app: &App, status: &Status, now: i64) -> anyhow::Result<()> {
+    let findings = alarms::findings(app, status).await?;
+    let open = app.store.open_alarms().await?;
+    for row in &open {
+        // What is no longer there, such as a terminal that was removed, is over as well.
+        let over = findings
+            .iter()
+            .find(|finding| finding.is_about(row))
+            .is_none_or(|finding| finding.verdict == Verdict::Good);
+        if over {
+            tracing::info!(kind = row.kind, subject = row.subject, "the alarm is over");
+            app.store.close_alarm(row, now).await?;
+        }
+    }
+    for finding in &findings {
+        let Verdict::Bad(detail) = &finding.verdict else {
+            continue;
+        };
+        if open.iter().any(|row| finding.is_about(row)) {
+            continue;
+        }
+        tracing::warn!(kind = finding.kind, subject = finding.subject, "{detail}");
+        app.store
+            .open_alarm(finding.kind, &finding.subject, detail, now)
+            .await?;
     }
     Ok(())
 }

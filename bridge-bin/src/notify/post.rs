@@ -8,6 +8,7 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use crate::app::App;
+use crate::failure;
 use crate::jobs::poll::utc;
 use crate::store::entity::alarm;
 
@@ -33,7 +34,14 @@ pub(super) async fn send(app: &App, alarms: &[alarm::Model]) -> anyhow::Result<(
         .body(body)
         .send()
         .await
-        .map_err(reqwest::Error::without_url)?;
+        // Not told with the address, which may hold a token.
+        .map_err(|error| {
+            if error.is_timeout() {
+                anyhow::anyhow!("there was no answer within {} s", TIMEOUT.as_secs())
+            } else {
+                anyhow::anyhow!("it cannot be reached: {}", failure::beneath(&error))
+            }
+        })?;
     anyhow::ensure!(
         answer.status().is_success(),
         "the server answered with HTTP {}",

@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use super::{utc, utc_if_any};
 use crate::app::App;
 use crate::lifecycle::SILENT;
+use crate::zone;
 
 /// The nodes that serve the store, and what they are at.
 #[derive(Debug, Clone, Serialize)]
@@ -33,10 +33,10 @@ pub struct Node {
     /// Its process id on its machine.
     pub pid: i64,
     /// When it started.
-    #[serde(serialize_with = "utc")]
+    #[serde(serialize_with = "zone::as_utc")]
     pub started: i64,
     /// When it was last heard of.
-    #[serde(serialize_with = "utc")]
+    #[serde(serialize_with = "zone::as_utc")]
     pub seen: i64,
     /// Whether that is lately.
     pub alive: bool,
@@ -50,7 +50,7 @@ pub struct Failing {
     /// Failures since the last success.
     pub failures: i32,
     /// When it is tried again.
-    #[serde(serialize_with = "utc_if_any")]
+    #[serde(serialize_with = "zone::as_utc_if_any")]
     pub next_try: Option<i64>,
 }
 
@@ -62,7 +62,7 @@ pub struct Held {
     /// The node or command.
     pub holder: String,
     /// Since when.
-    #[serde(serialize_with = "utc")]
+    #[serde(serialize_with = "zone::as_utc")]
     pub since: i64,
     /// Seconds until it lapses unless the holder goes on.
     pub remaining_s: i64,

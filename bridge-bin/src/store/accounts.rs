@@ -1,13 +1,14 @@
-//! People who may log in, their sessions, and single-use login links.
+//! People who may log in, their sessions, single-use login links, and tokens of programs.
 
 use sea_orm::ActiveValue::{NotSet, Set};
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, DbErr, EntityTrait, PaginatorTrait, QueryFilter,
+    QueryOrder,
 };
 
 use super::Store;
-use super::entity::{account, login_link, web_session};
+use super::entity::{account, api_token, login_link, web_session};
 use crate::failure::Failure;
 
 impl Store {
@@ -65,6 +66,65 @@ impl Store {
         let row = row.insert(&tx).await?;
         tx.commit().await?;
         Ok(row)
+    }
+
+    /// Adds a token for a program, by its hash.
+    pub async fn add_token(
+        &self,
+        name: &str,
+        role: &str,
+        token_hash: &str,
+        now: i64,
+    ) -> anyhow::Result<()> {
+        let tx = self.begin().await?;
+        let known = api_token::Entity::find()
+            .filter(api_token::Column::Name.eq(name))
+            .count(&tx)
+            .await?;
+        if known > 0 {
+            return Err(Failure::new(
+                "token_exists",
+                format!("A token called {name:?} exists already."),
+                "Choose another name, or remove that one: `zk-bridge admin token remove`.",
+            )
+            .into());
+        }
+        let row = api_token::ActiveModel {
+            id: NotSet,
+            name: Set(name.to_owned()),
+            role: Set(role.to_owned()),
+            token_hash: Set(token_hash.to_owned()),
+            created_at: Set(now),
+        };
+        row.insert(&tx).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// The token with this hash.
+    pub async fn token(&self, token_hash: &str) -> Result<Option<api_token::Model>, DbErr> {
+        api_token::Entity::find()
+            .filter(api_token::Column::TokenHash.eq(token_hash))
+            .one(self.reader())
+            .await
+    }
+
+    /// All tokens, by name.
+    pub async fn tokens(&self) -> Result<Vec<api_token::Model>, DbErr> {
+        api_token::Entity::find()
+            .order_by_asc(api_token::Column::Name)
+            .all(self.reader())
+            .await
+    }
+
+    /// Removes a token; `false` if there is none of that name.
+    pub async fn remove_token(&self, name: &str) -> Result<bool, DbErr> {
+        let tx = self.begin().await?;
+        let removed = api_token::Entity::delete_many()
+            .filter(api_token::Column::Name.eq(name))
+            .exec(&tx)
+            .await?;
+        tx.commit().await?;
+        Ok(removed.rows_affected > 0)
     }
 
     /// Stores a single-use login link by the hash of its token.

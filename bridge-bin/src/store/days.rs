@@ -249,13 +249,6 @@ impl Store {
         Ok(found.is_some())
     }
 
-    /// Remembers that whatever was known at an instant has been assessed.
-    pub async fn note_assessed(&self, until: i64) -> Result<(), DbErr> {
-        let tx = self.begin().await?;
-        super::set_meta(&tx, "assessed_until", &until.to_string()).await?;
-        tx.commit().await
-    }
-
     /// The records of a date, with everybody's, by employee and start.
     pub async fn records_on(&self, date: NaiveDate) -> Result<Vec<daily_record::Model>, DbErr> {
         daily_record::Entity::find()

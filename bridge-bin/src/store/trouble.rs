@@ -3,7 +3,7 @@
 use sea_orm::sqlx;
 use sea_orm::{DbErr, RuntimeErr};
 
-use crate::failure::Failure;
+use crate::failure::{self, Failure};
 
 /// The failure behind a database error, if it is one of those that somebody can mend.
 pub(super) fn failure(error: &DbErr) -> Option<Failure> {
@@ -11,17 +11,18 @@ pub(super) fn failure(error: &DbErr) -> Option<Failure> {
     | DbErr::Exec(RuntimeErr::SqlxError(inner))
     | DbErr::Query(RuntimeErr::SqlxError(inner))) = error
     else {
-        return matches!(error, DbErr::ConnectionAcquire(_)).then(|| unreachable(error));
+        return matches!(error, DbErr::ConnectionAcquire(_)).then(|| unreachable(BUSY));
     };
     match &**inner {
         sqlx::Error::Database(database) => {
             let code = database.code().unwrap_or_default();
             of_code(&code, database.message())
         }
-        sqlx::Error::Io(_)
-        | sqlx::Error::PoolTimedOut
-        | sqlx::Error::PoolClosed
-        | sqlx::Error::WorkerCrashed => Some(unreachable(error)),
+        sqlx::Error::Io(error) => Some(unreachable(&failure::beneath(error))),
+        sqlx::Error::PoolTimedOut => Some(unreachable(BUSY)),
+        sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
+            Some(unreachable("the connection was closed"))
+        }
         _ => None,
     }
 }
@@ -68,10 +69,12 @@ fn of_code(code: &str, message: &str) -> Option<Failure> {
     ))
 }
 
-fn unreachable(error: &DbErr) -> Failure {
+const BUSY: &str = "no connection became free in time";
+
+fn unreachable(why: &str) -> Failure {
     Failure::new(
         Failure::DATABASE,
-        format!("The database does not answer ({error})."),
+        format!("The database does not answer: {why}."),
         "Look at the database server and the way to it; nothing is lost, and the work goes on when it answers.",
     )
 }

@@ -156,6 +156,7 @@ async fn b6_reprocessing_keeps_what_a_human_decided() {
                 from: Some(date("2026-03-01")),
                 to: None,
                 dry_run: false,
+                stop: None,
             },
         )
         .await

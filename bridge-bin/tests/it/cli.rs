@@ -2,6 +2,7 @@
 
 mod captures;
 mod databases;
+mod looking;
 mod manners;
 mod mocks;
 mod place;

@@ -31,7 +31,12 @@ struct Pages {
 impl Pages {
     /// With the administrator `ada`.
     async fn new() -> Self {
-        let pages = Self::without_accounts().await;
+        Self::of(NAIROBI).await
+    }
+
+    /// The same with another configuration.
+    async fn of(toml: &str) -> Self {
+        let pages = Self::without_accounts_of(toml).await;
         let hash = http::auth::hash_password(PASSWORD).unwrap();
         let store = &pages.bridge.app.store;
         store.add_account("ada", "admin", hash, 0).await.unwrap();
@@ -39,7 +44,11 @@ impl Pages {
     }
 
     async fn without_accounts() -> Self {
-        let bridge = Bridge::new(NAIROBI, "2026-03-06T09:00:00Z").await;
+        Self::without_accounts_of(NAIROBI).await
+    }
+
+    async fn without_accounts_of(toml: &str) -> Self {
+        let bridge = Bridge::new(toml, "2026-03-06T09:00:00Z").await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (shutdown, stop) = Shutdown::new();
@@ -763,6 +772,140 @@ async fn data_is_complete_until_the_terminal_read_longest_ago() {
     assert!(until.contains("<bdi>back</bdi>"), "{until}");
 }
 
+/// The part of a page with the alarms.
+fn alarms(page: &str) -> Option<&str> {
+    let (_, rest) = page.split_once("<section class=\"alarms\"")?;
+    rest.split_once("</section>").map(|(alarms, _)| alarms)
+}
+
+#[tokio::test]
+async fn i21_alarms_stand_on_top_with_what_to_do_next() {
+    let pages = Pages::new().await;
+    let bridge = &pages.bridge;
+    let store = &bridge.app.store;
+    let hash = http::auth::hash_password(PASSWORD).unwrap();
+    store.add_account("vic", "viewer", hash, 0).await.unwrap();
+    bridge
+        .add_address("Gate", "192.0.2.1:4370", "main", None)
+        .await;
+    let set_drift = async |drift| {
+        let gate = store.device("Gate").await.unwrap();
+        let change = device::ActiveModel {
+            id: Set(gate.id),
+            complete_until: Set(Some(bridge.app.clock.now())),
+            clock_drift_s: Set(Some(drift)),
+            ..Default::default()
+        };
+        let tx = store.begin().await.unwrap();
+        change.update(&tx).await.unwrap();
+        tx.commit().await.unwrap();
+    };
+    let ada = pages.ada().await;
+    set_drift(10).await;
+    assert_eq!(alarms(&pages.page(&ada, "/").await), None);
+
+    set_drift(-300).await;
+    let page = pages.page(&ada, "/").await;
+    let shown = alarms(&page).unwrap();
+    for part in [
+        ">1 alarm<",
+        "Clock wrong",
+        "The clock of Gate is 5 min slow.",
+        "<code>zk-bridge device test --device Gate</code>",
+    ] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    assert!(page.find("class=\"alarms\"") < page.find("<h1>"));
+
+    let vic = browser();
+    pages.log_in(&vic, "vic", PASSWORD).await;
+    let page = pages.page(&vic, "/").await;
+    let shown = alarms(&page).unwrap();
+    assert!(shown.contains("5 min slow") && shown.contains("tell an administrator"));
+    assert!(!shown.contains("<code>"), "{shown}");
+}
+
+/// The rows of the table below a heading, each as its words.
+fn words_below(page: &str, heading: &str) -> Vec<String> {
+    let (_, rest) = page.split_once(&format!("<h2 id=\"{heading}\">")).unwrap();
+    let (_, rest) = rest.split_once("<tbody>").unwrap();
+    let (body, _) = rest.split_once("</tbody>").unwrap();
+    let words = |row: &str| {
+        let texts = row
+            .split('<')
+            .filter_map(|piece| piece.split_once('>').map(|(_, text)| text.trim()));
+        texts
+            .filter(|text| !text.is_empty())
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    body.split("<tr>").skip(1).map(words).collect()
+}
+
+#[tokio::test]
+async fn each_target_has_a_line_of_its_own_without_secrets() {
+    let toml = format!(
+        "{NAIROBI}[crm]\nurl = \"http://127.0.0.1:9/in?key=s3cret\"\ntoken = \"s3cret\"\n\
+         [[targets]]\nid = \"payroll\"\nconnector = \"webhook\"\nkind = \"punch\"\n\
+         url = \"https://pay.example.com/hook/s3cret\"\nsecret = \"s3cret\"\n"
+    );
+    let pages = Pages::of(&toml).await;
+    let app = &pages.bridge.app;
+    let mut people = [("1", "sent"), ("2", "pending"), ("3", "rejected")]
+        .map(|(id, state)| (Person::new(id, id, "present"), state));
+    for (person, state) in &mut people {
+        person.delivery = Some((state, None));
+    }
+    pages.store(&people.map(|(person, _)| person)).await;
+    pages
+        .bridge
+        .add_address("Gate", "192.0.2.1:4370", "main", None)
+        .await;
+    let gate = app.store.device("Gate").await.unwrap();
+    let tx = app.store.begin().await.unwrap();
+    let read = device::ActiveModel {
+        id: Set(gate.id),
+        complete_until: Set(Some(app.clock.now())),
+        ..Default::default()
+    };
+    read.update(&tx).await.unwrap();
+    for (target, paused) in app.targets.iter().zip([None, Some(3_600)]) {
+        let row = bridge_bin::store::entity::target::Model {
+            id: target.id.clone(),
+            fingerprint: target.fingerprint(),
+            paused_reason: paused.map(|_| "it answered 503".to_owned()),
+            paused_until: paused.map(|wait| app.clock.now() + wait),
+            pauses: 0,
+            last_success: None,
+            kind: None,
+            certificate_ends: None,
+        };
+        let row = row.into_active_model();
+        bridge_bin::store::entity::target::Entity::insert(row)
+            .exec_without_returning(&tx)
+            .await
+            .unwrap();
+    }
+    tx.commit().await.unwrap();
+
+    let page = pages.page(&pages.ada().await, "/").await;
+    assert!(!page.contains("s3cret"), "{page}");
+    let lines = words_below(&page, "delivery");
+    let [crm, payroll] = &lines[..] else {
+        panic!("{lines:?}")
+    };
+    // Of the entries one was sent, one waits and one was refused; they are of Friday.
+    for part in ["crm days as json 127.0.0.1 On", "1 1", "2026-03-06 00:00"] {
+        assert!(crm.contains(part), "{part}: {crm}");
+    }
+    for part in [
+        "payroll punches as webhook pay.example.com Paused until",
+        "in 60 min it answered 503",
+    ] {
+        assert!(payroll.contains(part), "{part}: {payroll}");
+    }
+}
+
 #[tokio::test]
 async fn a_malformed_parameter_is_named() {
     let pages = Pages::new().await;
@@ -814,4 +957,51 @@ async fn metrics_are_told_to_those_who_may_log_in() {
         text.contains("zk_bridge_alarm{kind=\"device_silent\""),
         "{text}"
     );
+}
+
+#[tokio::test]
+async fn a_program_with_a_token_reads_metrics_and_changes_nothing() {
+    let pages = Pages::new().await;
+    let app = &pages.bridge.app;
+    let token = http::auth::add_token(app, "prometheus", "viewer")
+        .await
+        .unwrap();
+    let ask = async |path: &str, authorization: &str| {
+        let request = browser()
+            .get(format!("{}{path}", pages.url))
+            .header("authorization", authorization);
+        request.send().await.unwrap()
+    };
+    for scheme in ["Bearer", "Token", "bearer"] {
+        let answer = ask("/metrics", &format!("{scheme} {token}")).await;
+        assert_eq!(answer.status(), StatusCode::OK, "{scheme}");
+        assert!(!answer.headers().contains_key(SET_COOKIE));
+        let text = answer.text().await.unwrap();
+        assert!(text.contains("zk_bridge_assessed_until_seconds"), "{text}");
+    }
+    for wrong in [
+        "Bearer nonsense".to_owned(),
+        format!("Bearer {token}x"),
+        format!("Token {}", secret::token_hash(&token)),
+    ] {
+        let answer = ask("/metrics", &wrong).await;
+        assert_eq!(answer.status(), StatusCode::UNAUTHORIZED, "{wrong}");
+    }
+    // The pages are for people.
+    let answer = ask("/", &format!("Bearer {token}")).await;
+    assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
+    let logout = browser()
+        .post(format!("{}/logout", pages.url))
+        .header(ORIGIN, &pages.url)
+        .header("authorization", format!("Bearer {token}"));
+    assert_eq!(
+        logout.send().await.unwrap().status(),
+        StatusCode::UNAUTHORIZED
+    );
+    let stored = app.store.tokens().await.unwrap();
+    assert!(!format!("{stored:?}").contains(&token));
+
+    assert!(app.store.remove_token("prometheus").await.unwrap());
+    let answer = ask("/metrics", &format!("Bearer {token}")).await;
+    assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
 }

@@ -280,6 +280,7 @@ async fn a_record_that_did_not_change_is_not_sent_again() {
         from: Some(date("2026-02-01")),
         to: None,
         dry_run: false,
+        stop: None,
     };
     assert_eq!(
         process::run(&bridge.app, &everything).await.unwrap().queued,
@@ -525,4 +526,25 @@ async fn an_hour_passes(bridge: &Bridge) {
         .await
         .unwrap();
     database.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn whoever_stops_an_assessment_loses_nothing_of_it() {
+    let gate = terminal(["7", "8"].map(|id| punch(id, "2026-03-05 08:00"))).await;
+    let bridge = Bridge::new(NAIROBI, "2026-03-06T09:00:00Z").await;
+    bridge.add("gate", &gate).await;
+    bridge.poll().await;
+    let (shutdown, stop) = bridge_bin::lifecycle::Shutdown::new();
+    shutdown.stop();
+    let stopped = process::Options {
+        stop: Some(stop),
+        ..Default::default()
+    };
+    let report = process::run(&bridge.app, &stopped).await.unwrap();
+    assert_eq!(report, process::Report::default());
+    assert!(bridge.records("7", "2026-03-05").await.is_empty());
+    let report = bridge.process().await;
+    assert!(report.processed > 0 && report.failed == 0, "{report:?}");
+    assert_eq!(bridge.records("7", "2026-03-05").await.len(), 1);
+    assert_eq!(bridge.records("8", "2026-03-05").await.len(), 1);
 }

@@ -297,7 +297,7 @@ async fn a_refused_connection_is_tried_again_and_stops_the_push() {
         .unwrap();
     assert_eq!(outcomes.len(), 3);
     assert!(
-        matches!(&outcomes[0], Outcome::Retry { reason, .. } if reason.contains("no connection")),
+        matches!(&outcomes[0], Outcome::Retry { reason, .. } if reason == "no connection: nothing listens there"),
         "{outcomes:?}"
     );
     assert!(

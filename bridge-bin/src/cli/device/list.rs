@@ -47,13 +47,16 @@ pub(super) struct Row {
     firmware: Option<String>,
     platform: Option<String>,
     mac: Option<String>,
-    last_sync: Option<String>,
-    last_attempt: Option<String>,
+    #[serde(serialize_with = "zone::as_utc_if_any")]
+    last_sync: Option<i64>,
+    #[serde(serialize_with = "zone::as_utc_if_any")]
+    last_attempt: Option<i64>,
     last_error: Option<String>,
     /// Failures since the last success.
     failures: i32,
     /// When it is tried again after a failure.
-    next_try: Option<String>,
+    #[serde(serialize_with = "zone::as_utc_if_any")]
+    next_try: Option<i64>,
 }
 
 impl Row {
@@ -83,15 +86,16 @@ impl Row {
             firmware: device.firmware,
             platform: device.platform,
             mac: device.mac,
-            last_sync: device.last_sync.map(zone::utc),
-            last_attempt: device.last_attempt.map(zone::utc),
+            last_sync: device.last_sync,
+            last_attempt: device.last_attempt,
             last_error: device.last_error,
             failures: failing.map_or(0, |row| row.failures),
-            next_try: failing.and_then(|row| row.due_at).map(zone::utc),
+            next_try: failing.and_then(|row| row.due_at),
         }
     }
 
-    fn text(&self) -> String {
+    fn text(&self, app: &App) -> String {
+        let at = |instant: Option<i64>| instant.map(|at| zone::rfc3339(&app.zone, at));
         output::fields([
             ("Name", Some(self.name.clone())),
             ("Address", Some(self.address.clone())),
@@ -110,10 +114,10 @@ impl Row {
             ("Firmware", self.firmware.clone()),
             ("Platform", self.platform.clone()),
             ("MAC", self.mac.clone()),
-            ("Last sync", self.last_sync.clone()),
-            ("Last attempt", self.last_attempt.clone()),
+            ("Last sync", at(self.last_sync)),
+            ("Last attempt", at(self.last_attempt)),
             ("Last error", self.last_error.clone()),
-            ("Next try", self.next_try.clone()),
+            ("Next try", at(self.next_try)),
         ])
     }
 }
@@ -163,7 +167,8 @@ impl List {
                     row.office.clone().unwrap_or_default(),
                     yes_or_no(row.enabled),
                     row.serial_number.clone().unwrap_or_default(),
-                    row.last_sync.clone().unwrap_or_else(|| "never".to_owned()),
+                    row.last_sync
+                        .map_or_else(|| "never".to_owned(), |at| zone::rfc3339(&app.zone, at)),
                 ]
             });
             output::table(
@@ -189,7 +194,7 @@ impl Show {
         let app = context.app_to_look_at().await?;
         let device = app.store.device(&self.name).await?;
         let row = Row::of(&app, device).await?;
-        context.output.report(&row, Row::text)?;
+        context.output.report(&row, |row| row.text(&app))?;
         Ok(Exit::Done)
     }
 }

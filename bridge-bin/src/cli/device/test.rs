@@ -12,6 +12,7 @@ use super::super::terminal::TerminalArgs;
 use super::document::{CounterFields, DeviceFields};
 use super::reading;
 use crate::clock::Clock;
+use crate::zone;
 
 /// Connect to one terminal and say what it is
 #[derive(Debug, Args)]
@@ -44,6 +45,8 @@ struct Flat {
     firmware: Option<String>,
     platform: Option<String>,
     time: Option<String>,
+    /// Seconds by which it is ahead, where its zone is known.
+    clock_drift_s: Option<i64>,
 }
 
 impl Test {
@@ -57,10 +60,11 @@ impl Test {
                     zk_proto::wire::Transport::Tcp => "tcp",
                     zk_proto::wire::Transport::Udp => "udp",
                 };
-                Ok((transport, reading::info(client).await))
+                let info = reading::info(client).await;
+                Ok((transport, info, clock.now()))
             })
             .await?;
-        let (transport, (info, whole)) = spoken.result;
+        let (transport, (info, whole), heard_at) = spoken.result;
         let DeviceFields {
             serial_number,
             firmware,
@@ -70,6 +74,11 @@ impl Test {
         } = info.device;
         let CounterFields { users, records, .. } = info.counters;
         let mut warnings = info.warnings;
+        let time = time.map(|time| time.to_string());
+        let clock_drift_s = spoken.device.as_ref().and_then(|device| {
+            let there = zone::lookup(&device.timezone).ok()?;
+            Some(zone::earliest(&there, time.as_ref()?.parse().ok()?)? - heard_at)
+        });
         let expected = spoken
             .device
             .as_ref()
@@ -91,7 +100,8 @@ impl Test {
                 serial_number,
                 firmware,
                 platform,
-                time: time.map(|time| time.to_string()),
+                time,
+                clock_drift_s,
             },
             users,
             records,
@@ -116,11 +126,15 @@ impl Answer {
             "{} answers over {} ({} ms).",
             self.address, self.transport, self.duration_ms
         );
+        let clock = self.device.time.as_ref().map(|time| {
+            let drift = self.device.clock_drift_s.map(zone::drift);
+            drift.map_or_else(|| time.clone(), |drift| format!("{time}, {drift}"))
+        });
         let fields = output::fields([
             ("Serial number", self.device.serial_number.clone()),
             ("Firmware", self.device.firmware.clone()),
             ("Platform", self.device.platform.clone()),
-            ("Clock", self.device.time.clone()),
+            ("Clock", clock),
             ("Users", self.users.map(|number| number.to_string())),
             ("Records", self.records.map(|number| number.to_string())),
         ]);

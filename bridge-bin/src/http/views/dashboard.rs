@@ -10,7 +10,7 @@ use chrono::{Datelike, NaiveDate};
 
 use super::day::{Delivery, Row, Show, Stored};
 use super::html;
-use super::state::{Complete, DeliveryState, Run, Terminals, runs};
+use super::state::{Alarm, Complete, Run, Target, TargetState, Terminals, runs, targets};
 use super::words::{self, When, count};
 use crate::app::App;
 use crate::config::targets::Kind;
@@ -18,6 +18,7 @@ use crate::http::Site;
 use crate::http::auth::{Session, User};
 use crate::http::error::Error;
 use crate::jobs::sync;
+use crate::status::Status;
 use crate::store::entity::outbox;
 use crate::store::outbox::state;
 
@@ -27,6 +28,7 @@ struct DashboardPage {
     user: User,
     zone: String,
     generated: When,
+    alarms: Vec<Alarm>,
     title: String,
     date: NaiveDate,
     days: Days,
@@ -38,7 +40,7 @@ struct DashboardPage {
     people: usize,
     unassessed: Option<String>,
     terminals: Terminals,
-    delivery: DeliveryState,
+    targets: Vec<Target>,
     runs: Vec<Run>,
 }
 
@@ -64,6 +66,10 @@ struct Tile {
 }
 
 impl DashboardPage {
+    fn how_many_alarms(&self) -> String {
+        count(self.alarms.len() as u64, "alarm", "alarms")
+    }
+
     fn caption(&self) -> String {
         let records = count(self.records as u64, "record", "records");
         match self.show {
@@ -163,7 +169,8 @@ pub(in crate::http) async fn page(
     let user = session.user.ok_or(Error::LoginRequired)?;
     let asked = Asked::parse(parameters)?;
     let app = &site.app;
-    let now = app.clock.now();
+    let status = Status::load(app).await?;
+    let now = status.at;
     let today = app.today();
     let date = asked.date.unwrap_or(today);
     let stored = Stored {
@@ -194,6 +201,11 @@ pub(in crate::http) async fn page(
         user,
         zone: app.config.timezone.0.clone(),
         generated: When::new(now, &app.zone, now),
+        alarms: status
+            .alarms
+            .iter()
+            .map(|alarm| Alarm::of(app, alarm, now))
+            .collect(),
         title: words::long_date(date),
         days: Days::around(date, today, asked.show),
         date,
@@ -204,8 +216,8 @@ pub(in crate::http) async fn page(
         records,
         people,
         unassessed: (unassessed > 0).then(|| count(unassessed, "person", "people")),
-        terminals: Terminals::load(app, now).await?,
-        delivery: DeliveryState::load(app, now).await?,
+        terminals: Terminals::load(app, &status).await?,
+        targets: targets(app, &status).await?,
         runs: runs(app, now).await?,
     })
 }

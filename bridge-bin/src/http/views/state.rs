@@ -1,16 +1,47 @@
 //! How terminals, delivery and jobs stand.
 
-use serde_json::Value;
-
-use super::words::{self, When, count};
+use super::words::{self, When};
 use crate::app::App;
-use crate::jobs::sync;
-use crate::status::Status;
+use crate::jobs::history::{Outcome, summary};
+use crate::status::{self, Status};
 use crate::store::entity::{cursor, run};
-use crate::store::outbox::Stats;
+use crate::zone;
 
 /// Runs shown, newest first.
 const RUNS: u64 = 10;
+
+/// An alarm that is open.
+pub(super) struct Alarm {
+    pub(super) label: &'static str,
+    pub(super) detail: String,
+    pub(super) since: When,
+    /// What to do next, in pieces; those that are typed into a terminal are marked.
+    pub(super) remedy: Vec<(String, bool)>,
+}
+
+impl Alarm {
+    pub(super) fn of(app: &App, alarm: &status::Alarm, now: i64) -> Self {
+        Self {
+            label: match alarm.kind.as_str() {
+                "device_silent" => "Terminal silent",
+                "log_full" => "Log nearly full",
+                "clock_drift" => "Clock wrong",
+                "queue_old" => "Delivery stuck",
+                "dead_letters" => "Records refused",
+                "certificate_ends" => "Certificate ends",
+                _ => "Alarm",
+            },
+            detail: words::excerpt(&alarm.detail),
+            since: When::new(alarm.since, &app.zone, now),
+            remedy: alarm
+                .remedy
+                .split('`')
+                .enumerate()
+                .map(|(place, piece)| (piece.to_owned(), place % 2 == 1))
+                .collect(),
+        }
+    }
+}
 
 /// The terminals, and how complete the data is that they gave.
 pub(super) struct Terminals {
@@ -26,8 +57,8 @@ pub(super) enum Complete {
     Never(String),
     /// Somebody else holds back everything.
     Nothing(String),
-    /// Everything before was read, assessed and delivered; and who holds back what came after.
-    Until(When, String),
+    /// Everything before was read, assessed and delivered; and who holds back what came after, unless that is nothing.
+    Until(When, Option<String>),
 }
 
 pub(super) struct Terminal {
@@ -37,18 +68,26 @@ pub(super) struct Terminal {
     pub(super) last_sync: Option<When>,
     pub(super) last_error: Option<String>,
     pub(super) records: Option<i64>,
+    /// How many fit.
+    pub(super) capacity: Option<i64>,
+    /// How far its clock was off, and whether that is told as an alarm.
+    pub(super) clock: Option<(String, bool)>,
 }
 
 impl Terminals {
-    pub(super) async fn load(app: &App, now: i64) -> anyhow::Result<Self> {
+    pub(super) async fn load(app: &App, status: &Status) -> anyhow::Result<Self> {
+        let now = status.at;
         let devices = app.store.devices().await?;
         let cursors = app.store.cursors().await?;
-        let complete = Status::load(app).await?.complete;
-        let complete_until = match (complete.until, complete.held_back_by) {
+        let complete = &status.complete;
+        let complete_until = match (complete.until, &complete.held_back_by) {
             (Some(at), holder) => {
-                Complete::Until(When::new(at, &app.zone, now), holder.unwrap_or_default())
+                let until = When::new(at, &app.zone, now);
+                let holder = holder.clone().filter(|_| !until.is_now());
+                Complete::Until(until, holder)
             }
             (None, Some(holder)) => {
+                let holder = holder.clone();
                 if devices.iter().any(|row| row.name == holder) {
                     Complete::Never(holder)
                 } else {
@@ -65,6 +104,14 @@ impl Terminals {
                 records: cursors
                     .get(&row.id)
                     .map(|cursor: &cursor::Model| cursor.records),
+                capacity: row.log_capacity.filter(|capacity| *capacity > 0),
+                clock: row.clock_drift_s.map(|drift| {
+                    let is_wrong = status
+                        .alarms
+                        .iter()
+                        .any(|alarm| alarm.kind == "clock_drift" && alarm.subject == row.name);
+                    (zone::drift(drift), is_wrong)
+                }),
                 is_enabled: row.enabled,
                 name: row.name,
                 address: row.address,
@@ -77,67 +124,69 @@ impl Terminals {
     }
 }
 
-/// How delivery to the CRM stands.
-pub(super) struct DeliveryState {
-    /// Where it goes; none: nowhere.
-    pub(super) to: Option<String>,
-    pub(super) paused: Option<(String, When)>,
-    pub(super) stats: Stats,
+/// How the delivery to one target stands.
+pub(super) struct Target {
+    pub(super) id: String,
+    /// What it is told, and in which form.
+    pub(super) told: String,
+    pub(super) host: String,
+    pub(super) state: TargetState,
+    pub(super) sent: u64,
+    pub(super) waiting: u64,
+    pub(super) refused: u64,
+    pub(super) complete_until: Option<When>,
     pub(super) last_success: Option<When>,
-    pub(super) next_due: Option<When>,
 }
 
-impl DeliveryState {
-    pub(super) async fn load(app: &App, now: i64) -> anyhow::Result<Self> {
-        let when = |at| When::new(at, &app.zone, now);
-        let (mut paused, mut last_success, mut retry) = (None, None, None);
-        for target in app.targets.iter() {
-            let known = app.store.target(&target.id).await?;
-            last_success = last_success.max(known.as_ref().and_then(|row| row.last_success));
-            retry = retry
-                .into_iter()
-                .chain(app.store.next_retry(&target.id).await?)
-                .min();
-            let Some((row, until)) = known.and_then(|row| {
-                let until = row.paused_until.filter(|until| *until > now)?;
-                Some((row, until))
-            }) else {
-                continue;
-            };
-            let reason = row
-                .paused_reason
-                .as_deref()
-                .map_or_else(|| "no reason is known".to_owned(), words::excerpt);
-            paused.get_or_insert((reason, when(until)));
-        }
-        let scheduled = app.store.schedules().await?;
-        let scheduled = scheduled
-            .iter()
-            .find(|row| row.name == "sync" && row.enabled)
-            .map(|row| row.next_due);
-        let due = scheduled.into_iter().chain(retry).min();
-        Ok(Self {
-            to: destinations(app),
-            stats: sync::stats(app).await?,
-            last_success: last_success.map(when),
-            next_due: due.filter(|_| paused.is_none()).map(|at| when(at.max(now))),
-            paused,
-        })
+/// Whether a target is told anything at the moment.
+pub(super) enum TargetState {
+    /// As it comes; and when it is tried next, if something waits.
+    On(Option<When>),
+    /// Not before this, and why.
+    Paused(When, String),
+    /// Not yet, or not under its settings, and why.
+    Incomplete(String, &'static str),
+}
+
+/// Each target, in the order of the configuration.
+pub(super) async fn targets(app: &App, status: &Status) -> anyhow::Result<Vec<Target>> {
+    let when = |at| When::new(at, &app.zone, status.at);
+    let mut rows = Vec::new();
+    for target in &status.targets {
+        let state = match (&target.incomplete, target.paused_until) {
+            (Some(why), _) if target.is_refused => TargetState::Incomplete(why.clone(), "bad"),
+            (_, Some(until)) => {
+                let reason = target.paused_reason.as_deref();
+                let reason = reason.map_or_else(|| "no reason is known".to_owned(), words::excerpt);
+                TargetState::Paused(when(until), reason)
+            }
+            (Some(why), None) => TargetState::Incomplete(why.clone(), "quiet"),
+            (None, None) => {
+                let next = app.store.next_retry(&target.id).await?;
+                TargetState::On(next.map(|at| when(at.max(status.at))))
+            }
+        };
+        rows.push(Target {
+            id: target.id.clone(),
+            told: format!(
+                "{} as {}",
+                match target.kind {
+                    "punch" => "punches",
+                    "session" => "sessions",
+                    _ => "days",
+                },
+                target.connector
+            ),
+            host: target.host.clone(),
+            state,
+            sent: target.sent,
+            waiting: target.waiting,
+            refused: target.refused,
+            complete_until: target.complete_until.map(when),
+            last_success: target.last_success.map(when),
+        });
     }
-}
-
-/// Where records go, if anywhere.
-fn destinations(app: &App) -> Option<String> {
-    let hosts: Vec<String> = app.targets.iter().map(|target| host(&target.url)).collect();
-    (!hosts.is_empty()).then(|| hosts.join(", "))
-}
-
-/// The host alone: an address may hold a token.
-fn host(url: &str) -> String {
-    url.parse::<axum::http::Uri>()
-        .ok()
-        .and_then(|uri| uri.host().map(str::to_owned))
-        .unwrap_or_else(|| "the configured address".to_owned())
+    Ok(rows)
 }
 
 /// One run of a job.
@@ -166,12 +215,14 @@ impl Run {
             .as_deref()
             .and_then(|text| serde_json::from_str(text).ok())
             .unwrap_or_default();
-        let (outcome, tone) = match row.outcome.as_deref() {
-            Some("ok") if has_failures(&row.job, &report) => ("Done in part", "doubtful"),
-            Some("ok") => ("Done", "good"),
-            Some(_) => ("Failed", "bad"),
-            None if row.node == *app.node => ("Under way", "quiet"),
-            None => ("Not finished", "quiet"),
+        let (outcome, tone) = match Outcome::of(&row.job, row.outcome.as_deref(), &report) {
+            Outcome::Ok => ("Done", "good"),
+            Outcome::Partly => ("Done in part", "doubtful"),
+            Outcome::Paused => ("Paused", "doubtful"),
+            Outcome::Failed => ("Nothing done", "bad"),
+            Outcome::Error => ("Failed", "bad"),
+            Outcome::Unfinished if row.node == *app.node => ("Under way", "quiet"),
+            Outcome::Unfinished => ("Not finished", "quiet"),
         };
         Self {
             job: match row.job.as_str() {
@@ -195,135 +246,5 @@ fn took(seconds: i64) -> String {
         ..1 => "under 1 s".to_owned(),
         1..120 => format!("{seconds} s"),
         _ => format!("{} min", seconds / 60),
-    }
-}
-
-fn has_failures(job: &str, report: &Value) -> bool {
-    let report = if job == "poll" {
-        poll_of(report)
-    } else {
-        report
-    };
-    number(report, "failed") + number(report, "partial") > 0
-}
-
-/// Older versions told of reading and assessing together.
-fn poll_of(report: &Value) -> &Value {
-    report.get("poll").unwrap_or(report)
-}
-
-fn number(report: &Value, field: &str) -> u64 {
-    report[field].as_u64().unwrap_or(0)
-}
-
-/// A report in one line. Older versions may have written others, so nothing is taken for granted.
-fn summary(job: &str, report: &Value) -> String {
-    match (job, report) {
-        (_, Value::Null) => String::new(),
-        (_, Value::String(error)) => error.clone(),
-        ("poll", report) => {
-            let poll = poll_of(report);
-            let devices = poll["devices"]
-                .as_array()
-                .map(Vec::as_slice)
-                .unwrap_or_default();
-            let new: u64 = devices
-                .iter()
-                .map(|device| number(device, "new_records"))
-                .sum();
-            let mut words = count(number(poll, "total_devices"), "terminal", "terminals");
-            for (field, what) in [("partial", "read in part"), ("failed", "not read")] {
-                if number(poll, field) > 0 {
-                    words = format!("{words}, {} {what}", number(poll, field));
-                }
-            }
-            format!(
-                "{words}; {}; {}",
-                count(new, "new punch", "new punches"),
-                processed(&report["process"])
-            )
-        }
-        ("process", report) => processed(report),
-        ("sync", report) if number(report, "total") == 0 => "nothing was due".to_owned(),
-        ("sync", report) => {
-            let mut words = format!(
-                "{} of {} accepted",
-                number(report, "successful"),
-                number(report, "total")
-            );
-            if let Some(problem) = report["errors"][0]["error"].as_str() {
-                words = format!("{words}; first problem: {problem}");
-            }
-            words
-        }
-        _ => String::new(),
-    }
-}
-
-fn processed(report: &Value) -> String {
-    let mut words = count(
-        number(report, "processed"),
-        "record changed",
-        "records changed",
-    );
-    if number(report, "failed") > 0 {
-        words = format!(
-            "{words}, {} not assessed",
-            count(number(report, "failed"), "person", "people")
-        );
-    }
-    words
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn reports_are_told_in_one_line() {
-        let poll = json!({
-            "poll": {"total_devices": 3, "successful": 2, "partial": 0, "failed": 1,
-                     "devices": [{"new_records": 40}, {"new_records": 2}, {"new_records": 0}]},
-            "process": {"processed": 9, "failed": 0},
-        });
-        assert_eq!(
-            summary("poll", &poll),
-            "3 terminals, 1 not read; 42 new punches; 9 records changed"
-        );
-        assert!(has_failures("poll", &poll));
-        let sync = json!({"total": 7, "successful": 6, "failed": 1, "errors": [{"error": "refused: no such user"}]});
-        assert_eq!(
-            summary("sync", &sync),
-            "6 of 7 accepted; first problem: refused: no such user"
-        );
-        assert_eq!(summary("sync", &json!({"total": 0})), "nothing was due");
-        assert_eq!(
-            summary("process", &json!({"processed": 1, "failed": 2})),
-            "1 record changed, 2 people not assessed"
-        );
-    }
-
-    #[test]
-    fn a_report_of_another_version_is_no_problem() {
-        for report in [json!(null), json!([]), json!({"poll": 7}), json!(42)] {
-            for job in ["poll", "process", "sync", "other"] {
-                let _ = (summary(job, &report), has_failures(job, &report));
-            }
-        }
-        assert_eq!(
-            summary("sync", &json!("the database is locked")),
-            "the database is locked"
-        );
-    }
-
-    #[test]
-    fn of_the_address_only_the_host_is_shown() {
-        assert_eq!(
-            host("https://user:secret@hr.example.com/api?token=secret"),
-            "hr.example.com"
-        );
-        assert_eq!(host("not an address"), "the configured address");
     }
 }

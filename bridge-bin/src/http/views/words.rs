@@ -55,6 +55,11 @@ pub(super) struct When {
 }
 
 impl When {
+    /// Whether nothing worth telling lies between it and the present.
+    pub(super) fn is_now(&self) -> bool {
+        self.distance == NOW
+    }
+
     pub(super) fn new(instant: i64, zone: &TimeZone, now: i64) -> Self {
         Self {
             rfc3339: zone::rfc3339(zone, instant),
@@ -66,9 +71,11 @@ impl When {
     }
 }
 
+const NOW: &str = "now";
+
 fn distance(seconds: i64) -> String {
     let amount = match seconds.abs() {
-        0..45 => return "now".to_owned(),
+        0..45 => return NOW.to_owned(),
         seconds @ 45..5_400 => format!("{} min", (seconds + 30) / 60),
         seconds @ 5_400..172_800 => format!("{} h", (seconds + 1_800) / 3_600),
         seconds => format!("{} days", (seconds + 43_200) / 86_400),

@@ -1,30 +1,44 @@
 //! When an alarm opens, and when it ends. Between the two lies a gap, so that a value at the limit does not ring twice
 //! a minute.
+//!
+//! Whoever looks finds the alarms as they are at that moment, whether or not a node runs that writes them down. What
+//! was written down says since when an alarm is open, and whether it still is between the two limits.
 
 use chrono::Datelike;
 
+use super::{Alarm, Status};
 use crate::app::App;
 use crate::config::WeekDay;
-use crate::status::Status;
 use crate::store::entity::alarm;
 use crate::zone;
 
 /// One thing that was looked at.
 #[derive(Debug, PartialEq, Eq)]
-struct Finding {
-    kind: &'static str,
-    subject: String,
-    verdict: Verdict,
+pub struct Finding {
+    /// The kind of alarm it would be.
+    pub kind: &'static str,
+    /// The terminal or target.
+    pub subject: String,
+    /// What was found.
+    pub verdict: Verdict,
 }
 
+/// What was found of one thing.
 #[derive(Debug, PartialEq, Eq)]
-enum Verdict {
-    /// As bad as the alarm is for.
+pub enum Verdict {
+    /// As bad as the alarm is for, in words.
     Bad(String),
     /// Neither: what is open stays open.
     Doubtful,
     /// All is well.
     Good,
+}
+
+impl Finding {
+    /// Whether a stored alarm is about the same.
+    pub fn is_about(&self, row: &alarm::Model) -> bool {
+        self.kind == row.kind && self.subject == row.subject
+    }
 }
 
 impl Verdict {
@@ -39,39 +53,72 @@ impl Verdict {
     }
 }
 
-/// Opens and closes alarms as things stand.
-pub(super) async fn update(app: &App, status: &Status, now: i64) -> anyhow::Result<()> {
+/// Everything that an alarm could be about, as it stands.
+pub async fn findings(app: &App, status: &Status) -> anyhow::Result<Vec<Finding>> {
     let is_working_day = is_working_day(app).await?;
-    let findings = find(app, status, is_working_day, now);
-    let open = app.store.open_alarms().await?;
-    for row in &open {
-        // What is no longer there, such as a terminal that was removed, is over as well.
-        let over = findings
-            .iter()
-            .find(|finding| is_about(finding, row))
-            .is_none_or(|finding| finding.verdict == Verdict::Good);
-        if over {
-            tracing::info!(kind = row.kind, subject = row.subject, "the alarm is over");
-            app.store.close_alarm(row, now).await?;
-        }
-    }
-    for finding in &findings {
-        let Verdict::Bad(detail) = &finding.verdict else {
-            continue;
-        };
-        if open.iter().any(|row| is_about(finding, row)) {
-            continue;
-        }
-        tracing::warn!(kind = finding.kind, subject = finding.subject, "{detail}");
-        app.store
-            .open_alarm(finding.kind, &finding.subject, detail, now)
-            .await?;
-    }
-    Ok(())
+    Ok(find(app, status, is_working_day, status.at))
 }
 
-fn is_about(finding: &Finding, row: &alarm::Model) -> bool {
-    finding.kind == row.kind && finding.subject == row.subject
+/// The alarms that are open as things stand, oldest first. Nothing is written down, and nobody is told.
+pub(super) async fn open(app: &App, status: &Status) -> anyhow::Result<Vec<Alarm>> {
+    let known = app.store.open_alarms().await?;
+    let mut open = Vec::new();
+    for finding in findings(app, status).await? {
+        let known = known.iter().find(|row| finding.is_about(row));
+        let (detail, since) = match (finding.verdict, known) {
+            (Verdict::Bad(detail), None) => (detail, status.at),
+            (Verdict::Bad(detail), Some(row)) => (detail, row.opened_at),
+            (Verdict::Doubtful, Some(row)) => (row.detail.clone(), row.opened_at),
+            _ => continue,
+        };
+        open.push(Alarm {
+            kind: finding.kind.to_owned(),
+            remedy: remedy(finding.kind, &finding.subject),
+            subject: finding.subject,
+            detail,
+            since,
+        });
+    }
+    open.sort_by(|a, b| (a.since, &a.kind, &a.subject).cmp(&(b.since, &b.kind, &b.subject)));
+    Ok(open)
+}
+
+/// What somebody who looks after the bridge does about an alarm.
+pub fn remedy(kind: &str, subject: &str) -> String {
+    let name = argument(subject);
+    match kind {
+        "device_silent" => format!(
+            "Look at its power and network; `zk-bridge device test --device {name}` says what is in the way."
+        ),
+        "log_full" => format!(
+            "Read all of it with `zk-bridge poll --device {name} --full`, then clear the log at the terminal's own menu."
+        ),
+        "clock_drift" => format!(
+            "Set the clock at the terminal's own menu; `zk-bridge device test --device {name}` shows it."
+        ),
+        "queue_old" => {
+            format!("`zk-bridge sync --target {name}` sends now and says what is in the way.")
+        }
+        "dead_letters" => format!(
+            "`zk-bridge crm dead-letters --target {name}` lists them. Mend the cause, then `zk-bridge sync --target {name} \
+             --retry-failed`; `zk-bridge crm dismiss` closes those that shall stay refused."
+        ),
+        "certificate_ends" => {
+            "Have it renewed on that server; here only a pinned certificate needs a change."
+                .to_owned()
+        }
+        _ => "See `zk-bridge status`.".to_owned(),
+    }
+}
+
+/// A name as it is typed on a command line.
+fn argument(name: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "-_.".contains(c);
+    if !name.is_empty() && name.chars().all(is_plain) {
+        name.to_owned()
+    } else {
+        format!("'{}'", name.replace('\'', "'\\''"))
+    }
 }
 
 async fn is_working_day(app: &App) -> anyhow::Result<bool> {
@@ -138,12 +185,7 @@ fn find(app: &App, status: &Status, is_working_day: bool, now: i64) -> Vec<Findi
         if let Some(drift) = device.clock_drift_s {
             let limit = i64::from(limits.clock_drift_seconds);
             let verdict = Verdict::of(drift.abs(), limit, limit / 2, || {
-                format!(
-                    "The clock of {} is {} s {}.",
-                    device.name,
-                    drift.abs(),
-                    if drift < 0 { "slow" } else { "fast" }
-                )
+                format!("The clock of {} is {}.", device.name, zone::drift(drift))
             });
             found("clock_drift", verdict);
         }
@@ -184,8 +226,9 @@ fn find(app: &App, status: &Status, is_working_day: bool, now: i64) -> Vec<Findi
         let limit = i64::from(limits.dead_letters);
         let verdict = Verdict::of(refused, limit, 0, || {
             format!(
-                "{} refused {refused} entries for good; see `zk-bridge crm dead-letters`.",
-                target.id
+                "{} refused {refused} {} for good.",
+                target.id,
+                if refused == 1 { "entry" } else { "entries" }
             )
         });
         found("dead_letters", verdict);
@@ -209,7 +252,19 @@ fn find(app: &App, status: &Status, is_working_day: bool, now: i64) -> Vec<Findi
 
 #[cfg(test)]
 mod tests {
-    use super::Verdict;
+    use super::{Verdict, argument};
+
+    #[test]
+    fn a_name_of_several_words_is_typed_in_quotes() {
+        for (name, typed) in [
+            ("Gate-2", "Gate-2"),
+            ("Main gate", "'Main gate'"),
+            ("Ann's", "'Ann'\\''s'"),
+            ("", "''"),
+        ] {
+            assert_eq!(argument(name), typed);
+        }
+    }
 
     #[test]
     fn a_value_at_the_limit_does_not_flutter() {
