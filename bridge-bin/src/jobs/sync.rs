@@ -209,7 +209,7 @@ pub async fn preview(
     entry: Option<&str>,
     limit: u64,
 ) -> anyhow::Result<Vec<Result<Request, String>>> {
-    let client = convert::target(target)?;
+    let client = convert::target_to_look_at(target)?;
     let everything = Selection {
         not_due: true,
         ..Selection::default()
@@ -229,12 +229,15 @@ pub async fn preview(
     Ok(client.preview(&entries))
 }
 
-/// Whether the selected targets are there and can be spoken to, as far as that shows without asking them.
+/// Whether the selected targets are there and can be spoken to, as far as that shows without asking them. Tells all that
+/// is wrong at once.
 pub fn check(app: &App, target: Option<&str>) -> anyhow::Result<()> {
-    for target in selected(app, target)? {
-        convert::target(target)?;
+    let targets = selected(app, target)?;
+    let faults = targets.into_iter().flat_map(convert::target_faults);
+    match Failure::together(faults.collect()) {
+        Some(failure) => Err(failure.into()),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// How many entries `force` would send once more.

@@ -5,4 +5,5 @@ mod databases;
 mod manners;
 mod mocks;
 mod place;
+mod targets;
 mod terminals;
