@@ -1,8 +1,8 @@
 //! The generic connector, feature by feature.
 
 use crm_client::{
-    Connector, Crm, Error, Kind, Outcome, SuccessRule, Target, TargetOptions, TemplateOptions,
-    Token,
+    Connector, Crm, Error, Kind, Outcome, Reach, SuccessRule, Target, TargetOptions,
+    TemplateOptions, Token,
 };
 use serde_json::{Value, json};
 use wiremock::matchers::{body_string, header, method, path, query_param};
@@ -249,9 +249,13 @@ async fn what_a_field_rule_cannot_read_is_no_refusal() {
             } else {
                 let outcomes = outcomes.unwrap();
                 assert!(
-                    outcomes
-                        .iter()
-                        .all(|outcome| matches!(outcome, Outcome::Retry { sent: true, .. })),
+                    outcomes.iter().all(|outcome| matches!(
+                        outcome,
+                        Outcome::Retry {
+                            reach: Reach::Answered,
+                            ..
+                        }
+                    )),
                     "{outcomes:?}"
                 );
             }
@@ -304,7 +308,7 @@ async fn an_entry_that_is_gone_holds_nobody_up() {
     );
     let not_yet = Outcome::Retry {
         after: None,
-        sent: true,
+        reach: Reach::Answered,
         reason: reason("403: not yours"),
     };
     assert_eq!(outcomes[2], not_yet);
