@@ -1,5 +1,7 @@
 //! Several targets, entries of every kind, retention, the watermark, and who is told of trouble.
 
+mod trouble;
+
 use std::sync::{Arc, Mutex};
 
 use bridge_bin::demo::crm_stub::{CrmStub, Failure, Fault, Record};
