@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::copy::{self, Table};
 pub use super::copy::{Copied, OnProgress};
 use super::entity::{entry, lease, login_link, meta, outbox, web_session};
+use super::outbox::is_closed;
 use super::queue::{self, Change};
 use super::{
     Location, Store, Transaction, begin_raw, due, postgres, refuse_moved, set_meta, sqlite,
@@ -294,7 +295,7 @@ async fn highest(db: &impl ConnectionTrait) -> Result<i64, DbErr> {
 }
 
 /// Queues the latest revision of every entry once more, above all that was ever sent (design 6.3). Also what still
-/// waits, because it may have been sent, and changed again, after the backup was made.
+/// waits, because it may have been sent, and changed again, after the backup was made. What a human dismissed stays so.
 async fn queue_everything_again(
     tx: &DatabaseTransaction,
     floor: i64,
@@ -324,6 +325,7 @@ async fn queue_everything_again(
             let changes = page
                 .iter()
                 .filter_map(|entry| Some((latest.remove(&entry.entry_id)?, entry)))
+                .filter(|(row, _)| !is_closed(row))
                 .map(|(row, entry)| Change::again(row, entry))
                 .collect::<Result<Vec<_>, _>>()?;
             queued += queue::push(tx, &target, changes, floor, now).await?;

@@ -309,6 +309,7 @@ impl Store {
         let rows = outbox::Entity::find()
             .filter(outbox::Column::Target.eq(target))
             .filter(queue::is_latest())
+            .filter(outbox::Column::State.is_not_in(CLOSED))
             .filter(
                 Condition::any()
                     .add(outbox::Column::State.ne(state::PENDING))
@@ -344,7 +345,7 @@ impl Store {
             let changes = page
                 .iter()
                 .filter_map(|entry| Some((rows.remove(&entry.entry_id)?, entry)))
-                .filter(|(row, _)| !is_unsent(row))
+                .filter(|(row, _)| !is_unsent(row) && !is_closed(row))
                 .map(|(row, entry)| Change::again(row, entry))
                 .collect::<Result<Vec<_>, _>>()?;
             queued += queue::push(&tx, target, changes, floor, now).await?;
@@ -465,6 +466,14 @@ impl Store {
             .count(self.reader())
             .await
     }
+}
+
+/// Latest revisions in these states are never sent again by themselves: a human closed them, or they take back what was
+/// never sent. What changes later is told as usual.
+const CLOSED: [&str; 2] = [state::DISMISSED, state::SUPERSEDED];
+
+pub(super) fn is_closed(row: &outbox::Model) -> bool {
+    CLOSED.contains(&row.state.as_str())
 }
 
 /// A revision that was never sent needs no successor.

@@ -9,6 +9,7 @@ use bridge_bin::clock::Clock;
 use bridge_bin::demo::crm_stub::{CrmStub, Record};
 use bridge_bin::store::backup::{Copied, Restored};
 use bridge_bin::store::days::NewCorrection;
+use bridge_bin::store::dead_letters::Dismissal;
 use bridge_bin::store::entity::{cursor, outbox};
 use bridge_bin::store::leases::{self, Claim, Lease};
 use bridge_bin::store::migration::Migrator;
@@ -176,6 +177,7 @@ between! {
     a_backup_is_restored_elsewhere,
     a_backup_beside_a_writer_is_of_one_moment,
     after_a_restore_the_crm_holds_the_current_content_of_every_entry,
+    what_was_dismissed_stays_so_through_a_restore,
     a_lease_from_before_a_restore_holds_no_more,
 }
 
@@ -628,6 +630,39 @@ async fn after_a_restore_the_crm_holds_the_current_content_of_every_entry(places
 
 fn day(record_id: &str) -> NaiveDate {
     date(record_id.split('/').nth(1).unwrap())
+}
+
+async fn what_was_dismissed_stays_so_through_a_restore(places: Places) {
+    let bridge = lived_in(&places.from, &crm().await).await;
+    let store = &bridge.app.store;
+    bridge.process().await;
+    let row = store.latest("crm", None).await.unwrap().unwrap();
+    let refusal = Attempt {
+        outcome: Outcome::Rejected {
+            reason: "who?".to_owned(),
+        },
+        row: row.clone(),
+    };
+    store.settle("crm", &[refusal], 1, NOW).await.unwrap();
+    let why = Dismissal {
+        by: "anna",
+        reason: "left long ago",
+    };
+    let closed = store.dismiss(&[row.id], why, NOW).await.unwrap().unwrap();
+    assert_eq!(closed.len(), 1);
+    let dir = tempfile::tempdir().unwrap();
+    let file = back_up(store, dir.path()).await;
+    let entries = rows_of(&content(store).await, "entry");
+
+    let restored = restore(&places.to, &file, dir.path(), false).await.unwrap();
+    assert_eq!(restored.queued, entries - 1);
+    let store = Store::open(places.to.clone(), Kind::Bridge).await.unwrap();
+    let known = store.latest("crm", Some(&row.entry_id)).await.unwrap();
+    let known = known.unwrap();
+    assert_eq!(
+        (known.state.as_str(), known.revision),
+        (state::DISMISSED, row.revision)
+    );
 }
 
 async fn a_lease_from_before_a_restore_holds_no_more(places: Places) {
