@@ -415,7 +415,8 @@ impl Target {
     }
 
     /// The requests that a push of these entries would make, if the target took each at the first try; nothing is sent.
-    /// `[hidden]` stands for secrets, for signatures made with them, and for the values of configured headers; `<…>` for what only the target can tell.
+    /// `[hidden]` stands for secrets, for signatures made with them, for the values of configured headers, and for those
+    /// of the address that are called token, key or the like; `<…>` for what only the target can tell.
     ///
     /// An error is what an entry would be refused for without being sent.
     ///
@@ -433,7 +434,7 @@ impl Target {
     /// ```
     pub fn preview(&self, entries: &[Entry]) -> Vec<Result<Request, String>> {
         let secret = self.secret(true);
-        match &self.wire {
+        let requests: Vec<_> = match &self.wire {
             Wire::Frappe(options) => {
                 let frappe = self.frappe(options, secret);
                 entries
@@ -448,7 +449,9 @@ impl Target {
                     .map(|step| self.request(&step, entries, true))
                     .collect()
             }
-        }
+        };
+        let shown = requests.into_iter();
+        shown.map(|request| request.map(Request::hidden)).collect()
     }
 
     fn plan<'a>(&'a self, entries: &'a [Entry]) -> Plan<'a> {
@@ -484,14 +487,11 @@ impl Target {
             }
             #[cfg(feature = "template")]
             (Wire::Template(template), step) => {
-                let mut request = match step {
+                let request = match step {
                     Step::Single(index) => template.single(&entries[*index], secret),
                     Step::Batch(_) => template.batch(told, secret),
                 }
                 .map_err(Flaw::of_entry)?;
-                if preview {
-                    template.hide_headers(&mut request);
-                }
                 if template.places_token() {
                     return Ok(request);
                 }

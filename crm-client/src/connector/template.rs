@@ -15,7 +15,7 @@ use url::Url;
 use super::json::key_of;
 use crate::address::address;
 use crate::answer::{self, Answer, Verdict, remote_id_at, words_at};
-use crate::request::{HIDDEN, Request, is_open};
+use crate::request::Request;
 use crate::{DayEntry, Entry, Error, Kind, Outcome, PunchEntry, Reach, SessionEntry};
 
 /// A target described by templates (minijinja, which is Jinja).
@@ -400,16 +400,6 @@ impl Template {
                 _ => Ruling::No,
             },
         })
-    }
-
-    /// Hides what the configuration says in headers: a template may hold a secret as it is.
-    pub(crate) fn hide_headers(&self, request: &mut Request) {
-        for (name, value) in &mut request.headers {
-            let configured = self.headers.iter().any(|(known, _)| known == name.as_str());
-            if configured && !is_open(name) {
-                HIDDEN.clone_into(value);
-            }
-        }
     }
 
     fn refusal(&self, answer: &Answer, hidden: &str) -> Outcome {

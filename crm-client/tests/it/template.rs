@@ -534,14 +534,17 @@ async fn null_has_no_place_in_an_address() {
 
 #[test]
 fn a_preview_hides_the_token_and_whatever_headers_hold() {
-    let target = target("https://hr.example.com/?key={{ token }}", |template| {
-        template.headers = vec![
-            ("X-Key".into(), "k {{ token }}".into()),
-            ("X-Other-Key".into(), "l1teral".into()),
-            ("Accept".into(), "text/plain".into()),
-        ];
-        template.body = r#"{"key": {{ token }}}"#.into();
-    });
+    let target = target(
+        "https://hr.example.com/?key={{ token }}&sig=l1teral&site=2",
+        |template| {
+            template.headers = vec![
+                ("X-Key".into(), "k {{ token }}".into()),
+                ("X-Other-Key".into(), "l1teral".into()),
+                ("Accept".into(), "text/plain".into()),
+            ];
+            template.body = r#"{"key": {{ token }}}"#.into();
+        },
+    );
     let request = target.preview(&[punch("17", 1)]).remove(0).unwrap();
     let shown = format!("{request:?}");
     assert!(
@@ -549,6 +552,7 @@ fn a_preview_hides_the_token_and_whatever_headers_hold() {
         "{shown}"
     );
     assert_eq!(request.body, r#"{"key": "[hidden]"}"#);
+    assert!(request.url.ends_with("&site=2"), "{shown}");
     for (name, value) in [
         ("x-key", "[hidden]"),
         ("x-other-key", "[hidden]"),
