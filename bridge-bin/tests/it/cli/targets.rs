@@ -89,9 +89,9 @@ token_file = "/nonexistent/token"
 "#,
     );
     for line in [
-        "status",
         "poll",
         "process",
+        "status",
         "crm stats",
         "crm preview --target hook",
         "crm preview --target odoo",
