@@ -68,7 +68,12 @@ impl Alarms {
                 "Write it like https://hooks.example.com/alarms; plain http is only for this very machine.",
             ));
         }
-        if no_secret(&self.webhook_secret) {
+        Ok(())
+    }
+
+    /// Whether what it takes to ring is there; nobody else is asked for it.
+    pub fn check_secret(&self) -> anyhow::Result<()> {
+        if !self.webhook_url.is_empty() && no_secret(&self.webhook_secret) {
             return Err(refused(
                 "alarms.webhook_secret is missing.".to_owned(),
                 "Set it, better in the environment as ZK_BRIDGE_ALARMS_WEBHOOK_SECRET: alarms are signed with it.",
@@ -222,8 +227,18 @@ mod tests {
         let error =
             check("[mail]\nhost = \"localhost\"\nfrom = \"b@example.com\"\nto = [\"nobody\"]\n");
         assert!(error.unwrap_err().contains("mail.to is \"nobody\""));
-        let error = check("[alarms]\nwebhook_url = \"https://x\"\n");
-        assert!(error.unwrap_err().contains("alarms.webhook_secret"));
+        let hooked = "[alarms]\nwebhook_url = \"https://x\"\n";
+        check(hooked).unwrap();
+        let error = Config::parse(hooked, "x.toml")
+            .unwrap()
+            .alarms
+            .check_secret();
+        assert!(
+            error
+                .unwrap_err()
+                .to_string()
+                .contains("alarms.webhook_secret")
+        );
         for plain in ["http://hooks.example.com/", "ftp://127.0.0.1/", "hooks"] {
             let error = check(&format!(
                 "[alarms]\nwebhook_url = \"{plain}\"\nwebhook_secret = \"s\"\n"

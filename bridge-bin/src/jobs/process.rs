@@ -8,7 +8,7 @@ use chrono::{Days, NaiveDate};
 use sea_orm::ConnectionTrait;
 use serde::Serialize;
 
-use super::{Held, PATIENCE, lost, sync, under_lease};
+use super::{Held, PATIENCE, lost, spoken, sync, under_lease};
 use crate::app::App;
 use crate::config::targets::{Kind, Target};
 use crate::convert;
@@ -244,7 +244,7 @@ async fn process_employee(
         let difference =
             days::save(&tx, &assessed, &material.records, lease, app.clock.now_ms()).await?;
         let Some(difference) = difference else {
-            return Err(lost(LEASE));
+            return Err(lost(&spoken(LEASE)));
         };
         for target in ready {
             let dates = Some(&assessed.dates);
@@ -631,7 +631,7 @@ async fn catch_up(
         let now = app.clock.now();
         let tx = app.store.begin().await?;
         if !leases::holds(&tx, lease, app.clock.now_ms()).await? {
-            return Err(lost(LEASE));
+            return Err(lost(&spoken(LEASE)));
         }
         match found {
             Ok(changes) => queued += queue::push(&tx, &target.id, changes, floor, now).await?,

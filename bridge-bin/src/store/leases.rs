@@ -49,9 +49,12 @@ pub enum Claim {
     },
 }
 
+/// Begins the names of terminals' leases.
+pub const TERMINAL: &str = "terminal:";
+
 /// The name of a terminal's lease.
 pub fn terminal(device_id: i64) -> String {
-    format!("terminal:{device_id}")
+    format!("{TERMINAL}{device_id}")
 }
 
 impl Store {

@@ -68,6 +68,12 @@ const SOON: Duration = Duration::from_secs(2);
 /// Begins the error of a write after `store move`; `failure::of` knows it.
 const MOVED: &str = "the data was moved to ";
 
+/// Remembered by a database: where `store move` brought its content, where it is bringing it, and by what the copy is
+/// known that came from elsewhere and was never used.
+const MOVED_TO: &str = "moved_to";
+const MOVING_TO: &str = "moving_to";
+const MOVED_FROM: &str = "moved_from";
+
 /// What a data directory was made for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -112,7 +118,25 @@ impl Store {
         let store = Self::open_any(location.into()).await?;
         refuse_moved(&store.read).await?;
         store.claim_kind(kind).await?;
+        store.note_moves().await?;
         Ok(store)
+    }
+
+    /// What was copied here by `store move` is in use from now on; what was to be copied elsewhere is not.
+    async fn note_moves(&self) -> anyhow::Result<()> {
+        if let Some(moving) = backup::Moving::of(&self.read).await? {
+            tracing::warn!(
+                "a move of the data to {} is under way, or was cut off; then this database is the one in use, and \
+                 `zk-bridge store move` can be run again",
+                moving.to
+            );
+        }
+        if self.meta(MOVED_FROM).await?.is_some() {
+            let tx = self.begin().await?;
+            meta::Entity::delete_by_id(MOVED_FROM).exec(&tx).await?;
+            tx.commit().await?;
+        }
+        Ok(())
     }
 
     /// Opens a database up to date, whatever it holds.
@@ -281,7 +305,7 @@ fn storable(text: &str) -> Cow<'_, str> {
 
 /// What was moved away is never written again, not even by a node that was running meanwhile.
 async fn refuse_moved(db: &impl ConnectionTrait) -> Result<(), DbErr> {
-    match meta::Entity::find_by_id("moved_to").one(db).await? {
+    match meta::Entity::find_by_id(MOVED_TO).one(db).await? {
         Some(row) => Err(DbErr::Custom(format!("{MOVED}{}", row.value))),
         None => Ok(()),
     }

@@ -44,6 +44,18 @@ impl Store {
             .col_expr(target::Column::PausedReason, Expr::value(None::<String>))
             .col_expr(target::Column::PausedUntil, Expr::value(None::<i64>))
             .col_expr(target::Column::Pauses, Expr::value(0))
+            .col_expr(target::Column::Unanswered, Expr::value(0))
+            .filter(target::Column::Id.eq(id))
+            .exec(&tx)
+            .await?;
+        tx.commit().await
+    }
+
+    /// Notes how many pushes in a row nobody answered.
+    pub async fn note_unanswered(&self, id: &str, pushes: i32) -> Result<(), DbErr> {
+        let tx = self.begin().await?;
+        target::Entity::update_many()
+            .col_expr(target::Column::Unanswered, Expr::value(pushes))
             .filter(target::Column::Id.eq(id))
             .exec(&tx)
             .await?;
@@ -67,6 +79,7 @@ impl Store {
                 paused_reason: Set(Some(storable(reason).into_owned())),
                 paused_until: Set(Some(now + back_off::spread(base, found.pauses))),
                 pauses: Set(found.pauses + 1),
+                unanswered: Set(0),
                 ..Default::default()
             },
             None => target::ActiveModel {
@@ -74,6 +87,7 @@ impl Store {
                 paused_reason: Set(None),
                 paused_until: Set(None),
                 pauses: Set(0),
+                unanswered: Set(0),
                 last_success: Set(Some(now)),
                 ..Default::default()
             },
@@ -200,6 +214,7 @@ pub async fn remember(
         last_success: Set(None),
         kind: Set(Some(kind.to_owned())),
         certificate_ends: Set(None),
+        unanswered: Set(0),
     };
     target::Entity::insert(row)
         .on_conflict(
@@ -209,6 +224,7 @@ pub async fn remember(
                     target::Column::PausedReason,
                     target::Column::PausedUntil,
                     target::Column::Pauses,
+                    target::Column::Unanswered,
                     target::Column::Kind,
                 ])
                 .to_owned(),

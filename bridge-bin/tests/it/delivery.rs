@@ -1,5 +1,7 @@
 //! Several targets, entries of every kind, retention, the watermark, and who is told of trouble.
 
+mod trouble;
+
 use std::sync::{Arc, Mutex};
 
 use bridge_bin::demo::crm_stub::{CrmStub, Failure, Fault, Record};
@@ -1555,6 +1557,14 @@ async fn a_dead_letter_that_a_human_closed_holds_nothing_back() {
     assert_eq!(store.waiting_since("hr").await.unwrap(), None);
     let report = clean_up::run(&bridge.app, true).await.unwrap();
     assert_eq!(report.held_back_by, None);
+    let force = sync::Options {
+        force: true,
+        ..Default::default()
+    };
+    let again = sync::would_send_again(&bridge.app, &force).await.unwrap();
+    assert_eq!(again, 0);
+    let report = sync::run(&bridge.app, &force).await.unwrap();
+    assert_eq!(report.total, 0, "a human decided");
 
     // What changes later goes out as usual.
     let first = bridge.punches("gate").await.remove(0);

@@ -392,7 +392,7 @@ async fn beside_a_running_worker(url: &str) {
     assert_eq!(error["kind"], "busy", "{report}");
     let message = error["message"].as_str().unwrap();
     let holder = format!(" pid {} ", worker.child.id());
-    for part in [holder.as_str(), "since", "ends in"] {
+    for part in ["The terminal \"gate\"", holder.as_str(), "since", "ends in"] {
         assert!(message.contains(part), "{message}");
     }
 

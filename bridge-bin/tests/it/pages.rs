@@ -871,6 +871,7 @@ async fn each_target_has_a_line_of_its_own_without_secrets() {
     read.update(&tx).await.unwrap();
     for (target, paused) in app.targets.iter().zip([None, Some(3_600)]) {
         let row = bridge_bin::store::entity::target::Model {
+            unanswered: 0,
             id: target.id.clone(),
             fingerprint: target.fingerprint(),
             paused_reason: paused.map(|_| "it answered 503".to_owned()),

@@ -20,7 +20,7 @@ use bridge_bin::store::outbox::{Attempt, Selection, state};
 use bridge_bin::store::punches::{Facts, Intake, IntakeError, NewPunch, Taken};
 use bridge_bin::store::queue::{self, Draft, Scope};
 use bridge_bin::store::{FILE, Kind, Location, Store, Told};
-use crm_client::Outcome;
+use crm_client::{Outcome, Reach};
 
 use crate::support::{Bridge, NAIROBI};
 
@@ -644,7 +644,7 @@ async fn a_delivery_is_tried_again_refused_superseded_and_accepted(bridge: Bridg
     let first = due(store, 100).await.remove(0);
     let retry = Outcome::Retry {
         after: None,
-        sent: true,
+        reach: Reach::Answered,
         reason: "busy".to_owned(),
     };
     settle(store, &first, retry).await;

@@ -284,11 +284,11 @@ impl Frappe<'_> {
         }
         match single(answer, self.secret) {
             Err(error) => Ending::Failed(error),
-            Ok(Outcome::Retry { after, sent, .. }) => Ending::Judged(Verdict::of(
+            Ok(Outcome::Retry { after, reach, .. }) => Ending::Judged(Verdict::of(
                 answer,
                 Outcome::Retry {
                     after,
-                    sent,
+                    reach,
                     reason,
                 },
             )),

@@ -1,7 +1,7 @@
 //! Frappe HRMS: its documented answers and its own ways of refusing.
 
 use crm_client::{
-    Connector, Crm, Entry, Error, FrappeOptions, Outcome, Target, TargetOptions, Token,
+    Connector, Crm, Entry, Error, FrappeOptions, Outcome, Reach, Target, TargetOptions, Token,
 };
 use serde_json::{Value, json};
 use wiremock::matchers::{body_partial_json, header, method, path, query_param};
@@ -146,7 +146,13 @@ async fn a_duplicate_whose_name_cannot_be_learnt_is_known_or_tried_again() {
         let outcomes = site(&server.uri()).push(&[punch("17", 1)]).await.unwrap();
         assert_eq!(outcomes[0] == Outcome::AlreadyKnown, known, "{outcomes:?}");
         assert_eq!(
-            matches!(outcomes[0], Outcome::Retry { sent: true, .. }),
+            matches!(
+                outcomes[0],
+                Outcome::Retry {
+                    reach: Reach::Answered,
+                    ..
+                }
+            ),
             !known
         );
     }
@@ -444,7 +450,13 @@ async fn trouble_that_passes_is_tried_again() {
     ] {
         let outcome = outcome_of(template).await.unwrap();
         assert!(
-            matches!(outcome, Outcome::Retry { sent: true, .. }),
+            matches!(
+                outcome,
+                Outcome::Retry {
+                    reach: Reach::Answered,
+                    ..
+                }
+            ),
             "{outcome:?}"
         );
     }
