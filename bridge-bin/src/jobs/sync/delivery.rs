@@ -3,6 +3,7 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use crm_client::{Entry, Error, Interruption, Outcome, Reach};
+use futures_util::future::join;
 
 use super::pace::Pace;
 use super::{Options, Report};
@@ -13,7 +14,7 @@ use crate::failpoint;
 use crate::failure::Failure;
 use crate::lifecycle::{GRACE, Stop};
 use crate::store::entity::{outbox as row, target};
-use crate::store::outbox::{self, Attempt};
+use crate::store::outbox::{self, Attempt, Selection};
 use crate::zone;
 
 /// The first pause of a target in trouble, in seconds; each further one is twice as long.
@@ -31,11 +32,7 @@ pub(super) struct Delivery<'a> {
     target: &'a Target,
     crm: &'a crm_client::Target,
     options: &'a Options,
-    pace: Pace,
-    /// Rows that may still be taken.
-    left: u64,
-    /// The last row that was taken.
-    after: i64,
+    queue: Queue<'a>,
     /// A target that was in trouble is asked with one record first.
     is_probe: bool,
     /// Pushes in a row that brought nothing but trouble, in this delivery alone: over several it may be that of one
@@ -45,6 +42,18 @@ pub(super) struct Delivery<'a> {
     unanswered: i32,
     /// When the target last took something.
     last_success: Option<i64>,
+}
+
+/// What is to be sent, in its order.
+struct Queue<'a> {
+    app: &'a App,
+    target: &'a str,
+    selection: &'a Selection,
+    pace: Pace,
+    /// Rows that may still be taken.
+    left: u64,
+    /// The last row that was taken.
+    after: i64,
 }
 
 /// Rows that were taken, as far as they can be sent.
@@ -101,9 +110,14 @@ impl<'a> Delivery<'a> {
             target,
             crm,
             options,
-            pace: Pace::of(app, target),
-            left: options.limit.unwrap_or(u64::MAX),
-            after: 0,
+            queue: Queue {
+                app,
+                target: &target.id,
+                selection: &options.selection,
+                pace: Pace::of(app, target),
+                left: options.limit.unwrap_or(u64::MAX),
+                after: 0,
+            },
             is_probe: known.is_some_and(|row| row.pauses > 0),
             troubled: 0,
             unanswered: known.map_or(0, |row| row.unanswered),
@@ -113,13 +127,24 @@ impl<'a> Delivery<'a> {
 
     /// Goes on until nothing is left or the target takes nothing.
     pub(super) async fn run(mut self, report: &mut Report) -> anyhow::Result<()> {
-        while self.left > 0 && !self.is_stopped() {
-            let rows = self.take().await?;
-            if rows.is_empty() {
-                break;
-            }
-            self.left -= rows.len() as u64;
-            let (attempts, told) = self.push(rows).await?;
+        let mut portion = if self.is_probe {
+            self.queue.probe().await?
+        } else {
+            self.queue.next().await?
+        };
+        while !portion.is_empty() && !self.is_stopped() {
+            let (attempts, told) = self.push(portion).await?;
+            let settled = settle(self.app, self.target, &attempts);
+            portion = if self.is_probe {
+                // It may be among the next.
+                settled.await?;
+                self.queue.next().await?
+            } else {
+                // What became of a portion is written down while the next one is read.
+                let (settled, next) = join(settled, self.queue.next()).await;
+                settled?;
+                next?
+            };
             report.total += attempts.len() as u64;
             for attempt in attempts {
                 report.count(&self.target.id, attempt);
@@ -139,26 +164,8 @@ impl<'a> Delivery<'a> {
         self.options.stop.as_ref().is_some_and(Stop::is_requested)
     }
 
-    /// The next rows.
-    async fn take(&mut self) -> anyhow::Result<Vec<row::Model>> {
-        let (app, id, selection) = (self.app, &self.target.id, &self.options.selection);
-        if self.is_probe {
-            return Ok(app.store.probe(id, selection, app.clock.now()).await?);
-        }
-        let size = self.pace.next(app).await.min(self.left);
-        let now = app.clock.now();
-        let rows = app.store.due(id, selection, now, self.after, size).await?;
-        self.pace.give_back(size.saturating_sub(rows.len() as u64));
-        if let Some(last) = rows.last() {
-            self.after = last.id;
-        }
-        Ok(rows)
-    }
-
-    /// Sends rows, and writes down what became of each; also what that tells of the target.
-    async fn push(&self, rows: Vec<row::Model>) -> anyhow::Result<(Vec<Attempt>, Option<Told>)> {
-        let (app, id) = (self.app, &self.target.id);
-        let portion = self.thaw(rows).await?;
+    /// Sends rows; what became of each, and what that tells of the target.
+    async fn push(&self, portion: Portion) -> anyhow::Result<(Vec<Attempt>, Option<Told>)> {
         let stop = self.options.stop.as_ref();
         let interruption = Interruption {
             stop: stopped(stop, Duration::ZERO),
@@ -181,31 +188,9 @@ impl<'a> Delivery<'a> {
             // What was not sent because we stop keeps its place in the queue.
             attempts.retain(|attempt| !attempt.is_unsent());
         }
-        let (retry, now) = (i64::from(self.target.retry_seconds), app.clock.now());
         let told = Told::by(&attempts);
         attempts.extend(portion.damaged);
-        app.store.settle(id, &attempts, retry, now).await?;
         Ok((attempts, told))
-    }
-
-    async fn thaw(&self, rows: Vec<row::Model>) -> anyhow::Result<Portion> {
-        let remote_ids = self.app.store.remote_ids(&self.target.id, &rows).await?;
-        let mut portion = Portion::default();
-        for row in rows {
-            match outbox::thaw(&row, remote_ids.get(&row.entry_id).cloned()) {
-                Ok(entry) => {
-                    portion.entries.push(entry);
-                    portion.rows.push(row);
-                }
-                Err(error) => portion.damaged.push(Attempt {
-                    outcome: Outcome::Rejected {
-                        reason: error.to_string(),
-                    },
-                    row,
-                }),
-            }
-        }
-        Ok(portion)
     }
 
     /// The refusal that a 403 means which these rows met before, if the target took others meanwhile: so it lets us in.
@@ -251,9 +236,12 @@ impl<'a> Delivery<'a> {
     async fn goes_on(&mut self, told: &Told) -> anyhow::Result<bool> {
         let (app, id, now) = (self.app, &self.target.id, self.app.clock.now());
         if told.best == Best::Delivery {
-            app.store.note_target(id, None, now).await?;
-            self.last_success = Some(now);
-            self.note_certificate().await?;
+            // Once a second says it as well as with every portion.
+            if self.last_success != Some(now) || self.is_probe || self.unanswered > 0 {
+                app.store.note_target(id, None, now).await?;
+                self.last_success = Some(now);
+                self.note_certificate().await?;
+            }
         } else if told.best == Best::Refusal && self.is_probe {
             app.store.end_pause(id).await?;
         }
@@ -309,6 +297,70 @@ impl<'a> Delivery<'a> {
             app.store.note_certificate(id, ends).await?;
         }
         Ok(())
+    }
+}
+
+/// Writes down what became of each attempt.
+async fn settle(app: &App, target: &Target, attempts: &[Attempt]) -> anyhow::Result<()> {
+    let (retry, now) = (i64::from(target.retry_seconds), app.clock.now());
+    Ok(app.store.settle(&target.id, attempts, retry, now).await?)
+}
+
+impl Queue<'_> {
+    /// The next rows.
+    async fn next(&mut self) -> anyhow::Result<Portion> {
+        if self.left == 0 {
+            return Ok(Portion::default());
+        }
+        let store = &self.app.store;
+        let size = self.pace.next(self.app).await.min(self.left);
+        let now = self.app.clock.now();
+        let due = store.due(self.target, self.selection, now, self.after, size);
+        let rows = due.await?;
+        self.pace.give_back(size.saturating_sub(rows.len() as u64));
+        self.left -= rows.len() as u64;
+        if let Some(last) = rows.last() {
+            self.after = last.id;
+        }
+        self.thaw(rows).await
+    }
+
+    /// The row that asks whether the target is back.
+    async fn probe(&mut self) -> anyhow::Result<Portion> {
+        if self.left == 0 {
+            return Ok(Portion::default());
+        }
+        let now = self.app.clock.now();
+        let probe = self.app.store.probe(self.target, self.selection, now);
+        let rows = probe.await?;
+        self.left -= rows.len() as u64;
+        self.thaw(rows).await
+    }
+
+    async fn thaw(&self, rows: Vec<row::Model>) -> anyhow::Result<Portion> {
+        let remote_ids = self.app.store.remote_ids(self.target, &rows).await?;
+        let mut portion = Portion::default();
+        for row in rows {
+            match outbox::thaw(&row, remote_ids.get(&row.entry_id).cloned()) {
+                Ok(entry) => {
+                    portion.entries.push(entry);
+                    portion.rows.push(row);
+                }
+                Err(error) => portion.damaged.push(Attempt {
+                    outcome: Outcome::Rejected {
+                        reason: error.to_string(),
+                    },
+                    row,
+                }),
+            }
+        }
+        Ok(portion)
+    }
+}
+
+impl Portion {
+    fn is_empty(&self) -> bool {
+        self.rows.is_empty() && self.damaged.is_empty()
     }
 }
 
