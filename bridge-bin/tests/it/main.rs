@@ -18,5 +18,6 @@ mod postgres;
 mod regressions;
 mod rig;
 mod shifts;
+mod silence;
 mod store_contract;
 mod support;
