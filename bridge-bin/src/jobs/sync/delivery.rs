@@ -1,5 +1,6 @@
 //! The telling of one target: what is due goes out portion by portion, until nothing is left or it takes nothing.
 
+use std::collections::HashMap;
 use std::time::{Duration, UNIX_EPOCH};
 
 use crm_client::{Entry, Error, Interruption, Outcome, Reach};
@@ -189,12 +190,19 @@ impl<'a> Delivery<'a> {
     }
 
     async fn thaw(&self, rows: Vec<row::Model>) -> anyhow::Result<Portion> {
-        let remote_ids = self.app.store.remote_ids(&self.target.id, &rows).await?;
+        let (store, id) = (&self.app.store, &self.target.id);
+        let remote_ids = store.remote_ids(id, &rows).await?;
+        let mut earlier = if self.target.connector.finds_by_content() {
+            store.attempted_before(id, &rows).await?
+        } else {
+            HashMap::new()
+        };
         let mut portion = Portion::default();
         for row in rows {
             match outbox::thaw(&row, remote_ids.get(&row.entry_id).cloned()) {
                 Ok(entry) => {
-                    portion.entries.push(entry);
+                    let earlier = earlier.remove(&row.entry_id).unwrap_or_default();
+                    portion.entries.push(entry.with_earlier(earlier));
                     portion.rows.push(row);
                 }
                 Err(error) => portion.damaged.push(Attempt {
