@@ -34,6 +34,7 @@ pub struct Entry {
     content: Value,
     key: IdempotencyKey,
     prior_remote_id: Option<String>,
+    earlier: Vec<Self>,
 }
 
 impl Entry {
@@ -65,6 +66,7 @@ impl Entry {
             content,
             key,
             prior_remote_id: None,
+            earlier: Vec::new(),
         }
     }
 
@@ -91,6 +93,7 @@ impl Entry {
             content,
             key,
             prior_remote_id: None,
+            earlier: Vec::new(),
         })
     }
 
@@ -101,6 +104,27 @@ impl Entry {
             prior_remote_id,
             ..self
         }
+    }
+
+    /// With earlier revisions that the target may have taken although no answer told so: where things are found again by
+    /// what they say, these are looked for as well.
+    ///
+    /// ```
+    /// use crm_client::Entry;
+    /// use serde_json::json;
+    ///
+    /// let first = Entry::new("hr", "p1", 1, false, json!({"user_id": "17"}));
+    /// let second = Entry::new("hr", "p1", 2, false, json!({"user_id": "18"}));
+    /// assert_eq!(second.with_earlier(vec![first.clone()]).earlier(), [first]);
+    /// ```
+    #[must_use]
+    pub fn with_earlier(self, earlier: Vec<Self>) -> Self {
+        Self { earlier, ..self }
+    }
+
+    /// Earlier revisions that the target may have taken.
+    pub fn earlier(&self) -> &[Self] {
+        &self.earlier
     }
 
     /// The target's id.

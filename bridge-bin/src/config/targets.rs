@@ -192,6 +192,11 @@ impl Connector {
     pub const fn corrects(self) -> bool {
         !matches!(self, Self::DeviceExport | Self::DeviceData)
     }
+
+    /// Whether what no answer gave a name to is found again by what it said.
+    pub const fn finds_by_content(self) -> bool {
+        matches!(self, Self::Frappe)
+    }
 }
 
 impl Kind {

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    AccessMode, ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseConnection,
-    DatabaseTransaction, DbBackend, DbErr, EntityTrait, IsolationLevel, QueryFilter, QueryOrder,
-    QuerySelect, TransactionTrait,
+    AccessMode, ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseConnection, DbBackend,
+    DbErr, EntityTrait, IsolationLevel, QueryFilter, QueryOrder, QuerySelect, TransactionOptions,
+    TransactionTrait,
 };
 use sea_orm_migration::MigratorTrait as _;
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,7 @@ pub use super::copy::{Copied, OnProgress};
 use super::entity::{entry, lease, login_link, meta, outbox, web_session};
 use super::migration::Migrator;
 use super::outbox::is_closed;
+use super::pool::LONG_PATIENCE;
 use super::queue::{self, Change};
 use super::{
     Location, MOVED_FROM, MOVED_TO, MOVING_TO, Store, Transaction, begin_raw, due, postgres,
@@ -333,28 +334,28 @@ impl Store {
 
     /// Begins a transaction that keeps everybody else from writing, whatever they were about to write.
     async fn begin_closed(&self) -> Result<Transaction, DbErr> {
-        let tx = begin_raw(&self.write).await?;
+        let mut tx = begin_raw(&self.write).await?;
+        tx.take_time(LONG_PATIENCE);
         if tx.get_database_backend() == DbBackend::Postgres {
             postgres::close_to_all(&tx).await?;
         }
         Ok(tx)
     }
 
-    /// Everything as of one moment.
-    async fn snapshot(&self) -> Result<DatabaseTransaction, DbErr> {
-        if self.read.get_database_backend() == DbBackend::Postgres {
-            let tx = self
-                .read
-                .begin_with_config(
-                    Some(IsolationLevel::RepeatableRead),
-                    Some(AccessMode::ReadOnly),
-                )
-                .await?;
+    /// Everything as of one moment: under WAL a reader sees what was there at its first look.
+    async fn snapshot(&self) -> Result<Transaction, DbErr> {
+        let is_postgres = self.read.get_database_backend() == DbBackend::Postgres;
+        let options = TransactionOptions {
+            isolation_level: is_postgres.then_some(IsolationLevel::RepeatableRead),
+            access_mode: is_postgres.then_some(AccessMode::ReadOnly),
+            ..TransactionOptions::default()
+        };
+        let mut tx = self.read.begin(options).await?;
+        tx.take_time(LONG_PATIENCE);
+        if is_postgres {
             postgres::without_haste(&tx).await?;
-            return Ok(tx);
         }
-        // Under WAL a reader sees what was there at its first look.
-        self.read.begin().await
+        Ok(tx)
     }
 }
 
@@ -509,11 +510,7 @@ async fn highest(db: &impl ConnectionTrait) -> Result<i64, DbErr> {
 
 /// Queues the latest revision of every entry once more, above all that was ever sent (design 6.3). Also what still
 /// waits, because it may have been sent, and changed again, after the backup was made. What a human dismissed stays so.
-async fn queue_everything_again(
-    tx: &DatabaseTransaction,
-    floor: i64,
-    now: i64,
-) -> Result<u64, DbErr> {
+async fn queue_everything_again(tx: &Transaction, floor: i64, now: i64) -> Result<u64, DbErr> {
     let targets: Vec<String> = entry::Entity::find()
         .select_only()
         .column(entry::Column::Target)

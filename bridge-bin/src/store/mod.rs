@@ -22,6 +22,7 @@ pub mod migration;
 pub mod nodes;
 pub mod outbox;
 pub mod people;
+mod pool;
 mod postgres;
 pub mod punches;
 pub mod queue;
@@ -44,12 +45,13 @@ use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::{Expr, OnConflict, SimpleExpr};
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DbBackend, DbErr, EntityTrait, IsolationLevel,
-    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+    SqliteTransactionMode, Statement, TransactionOptions,
 };
 use sea_orm_migration::MigratorTrait;
 use tokio::sync::Semaphore;
 
 pub use location::{DatabaseUrl, Location};
+pub use pool::Pool;
 pub use told::Told;
 pub use transaction::Transaction;
 
@@ -95,10 +97,10 @@ impl Kind {
 /// An open database.
 #[derive(Debug, Clone)]
 pub struct Store {
-    read: DatabaseConnection,
-    write: DatabaseConnection,
+    read: Pool,
+    write: Pool,
     /// For what never waits for the writer's lock, so that a lease is renewed however many wait for that.
-    beside: DatabaseConnection,
+    beside: Pool,
     /// Readings are stored a few at a time, so that claims and renewals do not wait behind hundreds of them.
     intakes: Arc<Semaphore>,
     /// Readings that wait to be stored with others.
@@ -149,9 +151,9 @@ impl Store {
             Location::Postgres(url) => postgres::open(url).await?,
         };
         Ok(Self {
-            read,
-            write,
-            beside,
+            read: Pool::new(read),
+            write: Pool::new(write),
+            beside: Pool::new(beside),
             intakes: Arc::new(Semaphore::new(INTAKES)),
             unchanged: unchanged::Queue::default(),
             location: Arc::new(location),
@@ -165,6 +167,7 @@ impl Store {
             Location::Sqlite(data_dir) => sqlite::open_existing(data_dir).await?,
             Location::Postgres(url) => postgres::open_existing(url).await?,
         };
+        let read = Pool::new(read);
         Some(Self {
             write: read.clone(),
             beside: read.clone(),
@@ -204,7 +207,7 @@ impl Store {
     }
 
     /// The pool for reading.
-    pub const fn reader(&self) -> &DatabaseConnection {
+    pub const fn reader(&self) -> &Pool {
         &self.read
     }
 
@@ -212,14 +215,23 @@ impl Store {
     pub fn on_statement(&mut self, tell: impl Fn(&Statement) + Clone + Send + Sync + 'static) {
         for db in [&mut self.read, &mut self.write, &mut self.beside] {
             let tell = tell.clone();
-            db.set_metric_callback(move |info| tell(info.statement));
+            db.inner_mut()
+                .set_metric_callback(move |info| tell(info.statement));
         }
     }
 
     /// The connection that writes, for tests that make it fail.
     #[cfg(feature = "failpoints")]
-    pub const fn writer(&self) -> &DatabaseConnection {
+    pub const fn writer(&self) -> &Pool {
         &self.write
+    }
+
+    /// Waits for no answer any longer than this: for tests.
+    #[cfg(feature = "failpoints")]
+    pub const fn lose_patience(&mut self, patience: Duration) {
+        self.read.lose_patience(patience);
+        self.write.lose_patience(patience);
+        self.beside.lose_patience(patience);
     }
 
     /// Begins a transaction that holds the right to write from its first moment, alone among all nodes.
@@ -256,7 +268,7 @@ impl Store {
     }
 }
 
-async fn begin_on(db: &DatabaseConnection) -> Result<Transaction, DbErr> {
+async fn begin_on(db: &Pool) -> Result<Transaction, DbErr> {
     let tx = begin_raw(db).await?;
     if tx.get_database_backend() == DbBackend::Postgres {
         postgres::enter(&tx).await?;
@@ -265,14 +277,14 @@ async fn begin_on(db: &DatabaseConnection) -> Result<Transaction, DbErr> {
     Ok(tx)
 }
 
-async fn begin_raw(db: &DatabaseConnection) -> Result<Transaction, DbErr> {
+async fn begin_raw(db: &Pool) -> Result<Transaction, DbErr> {
     let postgres = db.get_database_backend() == DbBackend::Postgres;
     let options = TransactionOptions {
         isolation_level: postgres.then_some(IsolationLevel::ReadCommitted),
         sqlite_transaction_mode: (!postgres).then_some(SqliteTransactionMode::Immediate),
         ..TransactionOptions::default()
     };
-    db.begin_with_options(options).await.map(Transaction::new)
+    db.begin(options).await
 }
 
 /// From here to its end the transaction writes alone among all nodes. On `SQLite` it does so anyway.

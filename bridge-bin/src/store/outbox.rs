@@ -8,14 +8,14 @@ use crm_client::{Entry, Outcome, Reach};
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait};
 use sea_orm::{
-    ColumnTrait, Condition, DatabaseTransaction, DbErr, EntityTrait, PaginatorTrait, QueryFilter,
-    QueryOrder, QuerySelect, Select,
+    ColumnTrait, Condition, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect, Select,
 };
 use serde::Serialize;
 
 use super::entity::{entry, outbox};
 use super::queue::{self, Change};
-use super::{Store, back_off, storable};
+use super::{Store, Transaction, back_off, storable};
 
 /// States of an outbox row.
 pub mod state {
@@ -30,6 +30,9 @@ pub mod state {
     /// A newer revision took its place before it was sent, or it takes back what was never sent.
     pub const SUPERSEDED: &str = "superseded";
 }
+
+/// Revisions of an entry at most that are looked for at a target, beside the latest.
+const EARLIER: usize = 3;
 
 /// Entries that are queued again in one transaction.
 const PAGE: u64 = 1_000;
@@ -245,6 +248,45 @@ impl Store {
                 .all(self.reader())
                 .await?;
             found.extend(known);
+        }
+        Ok(found)
+    }
+
+    /// Earlier revisions of these rows that the target may have taken although no answer told so, by entry id; the few
+    /// latest of each.
+    pub async fn attempted_before(
+        &self,
+        target: &str,
+        rows: &[outbox::Model],
+    ) -> Result<HashMap<String, Vec<Entry>>, DbErr> {
+        let revisions: HashMap<&str, i64> = rows
+            .iter()
+            .filter(|row| row.revision > 1)
+            .map(|row| (row.entry_id.as_str(), row.revision))
+            .collect();
+        let ids: Vec<&str> = revisions.keys().copied().collect();
+        let mut found: HashMap<String, Vec<Entry>> = HashMap::new();
+        for chunk in ids.chunks(1_000) {
+            let attempted = outbox::Entity::find()
+                .filter(outbox::Column::Target.eq(target))
+                .filter(outbox::Column::EntryId.is_in(chunk.iter().copied()))
+                .filter(outbox::Column::Attempts.gt(0))
+                .filter(outbox::Column::Deleted.eq(false))
+                .order_by_desc(outbox::Column::Revision)
+                .all(self.reader())
+                .await?;
+            for row in attempted {
+                let known = found.entry(row.entry_id.clone()).or_default();
+                let is_earlier = revisions
+                    .get(row.entry_id.as_str())
+                    .is_some_and(|revision| row.revision < *revision);
+                if is_earlier
+                    && known.len() < EARLIER
+                    && let Ok(entry) = thaw(&row, None)
+                {
+                    known.push(entry);
+                }
+            }
         }
         Ok(found)
     }
@@ -483,7 +525,7 @@ fn is_unsent(row: &outbox::Model) -> bool {
 
 /// The ids that a target gave are kept, so that later revisions can name them.
 async fn note_remote_ids(
-    tx: &DatabaseTransaction,
+    tx: &Transaction,
     target: &str,
     attempts: &[Attempt],
 ) -> Result<(), DbErr> {
@@ -519,7 +561,7 @@ async fn note_remote_ids(
 /// A refusal, or an attempt to be made once more. A row that was superseded while it was under way stays so: the newer
 /// revision says it all. So does one that a human closed.
 async fn note_failure(
-    tx: &DatabaseTransaction,
+    tx: &Transaction,
     attempt: &Attempt,
     retry_seconds: i64,
     now: i64,

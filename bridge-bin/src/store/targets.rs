@@ -5,13 +5,12 @@ use std::time::Duration;
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait,
-    QueryFilter, QuerySelect,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect,
 };
 
 use super::entity::{entry, meta, target};
 use super::outbox::seconds;
-use super::{Store, back_off, storable};
+use super::{Store, Transaction, back_off, storable};
 
 impl Store {
     /// The remembered state of a target.
@@ -154,7 +153,7 @@ async fn caught_up(
 
 /// Notes that a target was told of everybody up to this employee, unless it must begin again.
 pub async fn note_caught_up(
-    tx: &DatabaseTransaction,
+    tx: &Transaction,
     id: &str,
     fingerprint: &str,
     employee: &str,
@@ -167,11 +166,7 @@ pub async fn note_caught_up(
 }
 
 /// Ends it. False if it must begin again: meanwhile something changed that the target was not told.
-pub async fn end_catching_up(
-    tx: &DatabaseTransaction,
-    id: &str,
-    fingerprint: &str,
-) -> Result<bool, DbErr> {
+pub async fn end_catching_up(tx: &Transaction, id: &str, fingerprint: &str) -> Result<bool, DbErr> {
     if caught_up(tx, id, fingerprint).await?.is_none() {
         return Ok(false);
     }
@@ -182,7 +177,7 @@ pub async fn end_catching_up(
 }
 
 /// Makes the next delivery to targets other than `configured` look at every record again: they miss what changes now.
-pub async fn forget_absent(tx: &DatabaseTransaction, configured: &[&str]) -> Result<(), DbErr> {
+pub async fn forget_absent(tx: &Transaction, configured: &[&str]) -> Result<(), DbErr> {
     target::Entity::update_many()
         .col_expr(target::Column::Fingerprint, Expr::value(""))
         .filter(target::Column::Id.is_not_in(configured.iter().copied()))

@@ -1,5 +1,6 @@
 //! Several targets, entries of every kind, retention, the watermark, and who is told of trouble.
 
+mod connectors;
 mod trouble;
 
 use std::sync::{Arc, Mutex};

@@ -380,6 +380,47 @@ async fn a_deleted_punch_that_never_came_is_no_news() {
     assert_eq!(outcomes, [Outcome::AlreadyKnown]);
 }
 
+/// Lists one employee and, under that one, one check-in.
+async fn holding_of(server: &MockServer, badge: &str, employee: &str, names: &[&str]) {
+    Mock::given(path("/api/resource/Employee"))
+        .and(query_param(
+            "filters",
+            format!(r#"[["attendance_device_id","=","{badge}"]]"#),
+        ))
+        .respond_with(status(200).set_body_json(json!({"data": [{"name": employee}]})))
+        .mount(server)
+        .await;
+    let names: Vec<_> = names.iter().map(|name| json!({"name": name})).collect();
+    Mock::given(path("/api/resource/Employee%20Checkin"))
+        .and(query_param(
+            "filters",
+            format!(
+                r#"[["employee","=","{employee}"],["time","=","2026-03-02 08:01:10"],["device_id","in",["SN1","Gate"]]]"#
+            ),
+        ))
+        .respond_with(status(200).set_body_json(json!({"data": names})))
+        .mount(server)
+        .await;
+}
+
+/// The answer to the first revision was lost, and then the punch became somebody else's.
+#[tokio::test]
+async fn a_check_in_whose_answer_was_lost_goes_with_its_successor_of_another_employee() {
+    let server = inserting(made("NEW")).await;
+    holding_of(&server, "17", "HR-EMP-1", &["LOST"]).await;
+    holding_of(&server, "18", "HR-EMP-2", &[]).await;
+    Mock::given(method("DELETE"))
+        .and(path("/api/resource/Employee%20Checkin/LOST"))
+        .respond_with(status(202).set_body_json(json!({"data": "ok"})))
+        .expect(1)
+        .mount(&server)
+        .await;
+    let entry = punch("18", 2).with_earlier(vec![punch("17", 1)]);
+    let outcomes = site(&server.uri()).push(&[entry]).await.unwrap();
+    let remote_id = Some("NEW".to_owned());
+    assert_eq!(outcomes, [Outcome::Accepted { remote_id }]);
+}
+
 /// A user who may only insert: corrections are refused, and hold nobody up.
 #[tokio::test]
 async fn without_the_right_to_delete_only_corrections_are_refused() {

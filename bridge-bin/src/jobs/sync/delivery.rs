@@ -1,5 +1,6 @@
 //! The telling of one target: what is due goes out portion by portion, until nothing is left or it takes nothing.
 
+use std::collections::HashMap;
 use std::time::{Duration, UNIX_EPOCH};
 
 use crm_client::{Entry, Error, Interruption, Outcome, Reach};
@@ -127,20 +128,21 @@ impl<'a> Delivery<'a> {
 
     /// Goes on until nothing is left or the target takes nothing.
     pub(super) async fn run(mut self, report: &mut Report) -> anyhow::Result<()> {
-        let mut portion = if self.is_probe {
+        let mut rows = if self.is_probe {
             self.queue.probe().await?
         } else {
             self.queue.next().await?
         };
-        while !portion.is_empty() && !self.is_stopped() {
-            let (attempts, told) = self.push(portion).await?;
+        while !rows.is_empty() && !self.is_stopped() {
+            let (attempts, told) = self.push(rows).await?;
             let settled = settle(self.app, self.target, &attempts);
-            portion = if self.is_probe {
+            rows = if self.is_probe {
                 // It may be among the next.
                 settled.await?;
                 self.queue.next().await?
             } else {
-                // What became of a portion is written down while the next one is read.
+                // What became of a portion is written down while the next rows are read; only those, as it may tell the
+                // names that the target has for their entries.
                 let (settled, next) = join(settled, self.queue.next()).await;
                 settled?;
                 next?
@@ -165,7 +167,8 @@ impl<'a> Delivery<'a> {
     }
 
     /// Sends rows; what became of each, and what that tells of the target.
-    async fn push(&self, portion: Portion) -> anyhow::Result<(Vec<Attempt>, Option<Told>)> {
+    async fn push(&self, rows: Vec<row::Model>) -> anyhow::Result<(Vec<Attempt>, Option<Told>)> {
+        let portion = self.thaw(rows).await?;
         let stop = self.options.stop.as_ref();
         let interruption = Interruption {
             stop: stopped(stop, Duration::ZERO),
@@ -191,6 +194,33 @@ impl<'a> Delivery<'a> {
         let told = Told::by(&attempts);
         attempts.extend(portion.damaged);
         Ok((attempts, told))
+    }
+
+    async fn thaw(&self, rows: Vec<row::Model>) -> anyhow::Result<Portion> {
+        let (store, id) = (&self.app.store, &self.target.id);
+        let remote_ids = store.remote_ids(id, &rows).await?;
+        let mut earlier = if self.target.connector.finds_by_content() {
+            store.attempted_before(id, &rows).await?
+        } else {
+            HashMap::new()
+        };
+        let mut portion = Portion::default();
+        for row in rows {
+            match outbox::thaw(&row, remote_ids.get(&row.entry_id).cloned()) {
+                Ok(entry) => {
+                    let earlier = earlier.remove(&row.entry_id).unwrap_or_default();
+                    portion.entries.push(entry.with_earlier(earlier));
+                    portion.rows.push(row);
+                }
+                Err(error) => portion.damaged.push(Attempt {
+                    outcome: Outcome::Rejected {
+                        reason: error.to_string(),
+                    },
+                    row,
+                }),
+            }
+        }
+        Ok(portion)
     }
 
     /// The refusal that a 403 means which these rows met before, if the target took others meanwhile: so it lets us in.
@@ -308,9 +338,9 @@ async fn settle(app: &App, target: &Target, attempts: &[Attempt]) -> anyhow::Res
 
 impl Queue<'_> {
     /// The next rows.
-    async fn next(&mut self) -> anyhow::Result<Portion> {
+    async fn next(&mut self) -> anyhow::Result<Vec<row::Model>> {
         if self.left == 0 {
-            return Ok(Portion::default());
+            return Ok(Vec::new());
         }
         let store = &self.app.store;
         let size = self.pace.next(self.app).await.min(self.left);
@@ -322,45 +352,19 @@ impl Queue<'_> {
         if let Some(last) = rows.last() {
             self.after = last.id;
         }
-        self.thaw(rows).await
+        Ok(rows)
     }
 
     /// The row that asks whether the target is back.
-    async fn probe(&mut self) -> anyhow::Result<Portion> {
+    async fn probe(&mut self) -> anyhow::Result<Vec<row::Model>> {
         if self.left == 0 {
-            return Ok(Portion::default());
+            return Ok(Vec::new());
         }
         let now = self.app.clock.now();
         let probe = self.app.store.probe(self.target, self.selection, now);
         let rows = probe.await?;
         self.left -= rows.len() as u64;
-        self.thaw(rows).await
-    }
-
-    async fn thaw(&self, rows: Vec<row::Model>) -> anyhow::Result<Portion> {
-        let remote_ids = self.app.store.remote_ids(self.target, &rows).await?;
-        let mut portion = Portion::default();
-        for row in rows {
-            match outbox::thaw(&row, remote_ids.get(&row.entry_id).cloned()) {
-                Ok(entry) => {
-                    portion.entries.push(entry);
-                    portion.rows.push(row);
-                }
-                Err(error) => portion.damaged.push(Attempt {
-                    outcome: Outcome::Rejected {
-                        reason: error.to_string(),
-                    },
-                    row,
-                }),
-            }
-        }
-        Ok(portion)
-    }
-}
-
-impl Portion {
-    fn is_empty(&self) -> bool {
-        self.rows.is_empty() && self.damaged.is_empty()
+        Ok(rows)
     }
 }
 
