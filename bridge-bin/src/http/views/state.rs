@@ -219,8 +219,7 @@ impl Run {
             Outcome::Ok => ("Done", "good"),
             Outcome::Partly => ("Done in part", "doubtful"),
             Outcome::Paused => ("Paused", "doubtful"),
-            Outcome::Failed => ("Nothing done", "bad"),
-            Outcome::Error => ("Failed", "bad"),
+            Outcome::Failed | Outcome::Error => ("Failed", "bad"),
             Outcome::Unfinished if row.node == *app.node => ("Under way", "quiet"),
             Outcome::Unfinished => ("Not finished", "quiet"),
         };
