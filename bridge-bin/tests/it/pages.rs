@@ -816,6 +816,21 @@ async fn i21_alarms_stand_on_top_with_what_to_do_next() {
         assert!(shown.contains(part), "{part}: {shown}");
     }
     assert!(page.find("class=\"alarms\"") < page.find("<h1>"));
+    assert!(!shown.contains("<details>"), "{shown}");
+    for n in 0..6 {
+        let name = format!("Gate {n}");
+        bridge
+            .add_address(&name, "192.0.2.1:4370", "main", None)
+            .await;
+    }
+    // Added long ago and never read.
+    let page = pages.page(&ada, "/").await;
+    let shown = alarms(&page).unwrap();
+    let (first, unfolding) = shown
+        .split_once("<details><summary>2 more</summary>")
+        .unwrap();
+    let count = |part: &str| part.matches("<li>").count();
+    assert_eq!((count(first), count(unfolding)), (5, 2));
 
     let vic = browser();
     pages.log_in(&vic, "vic", PASSWORD).await;
