@@ -118,7 +118,14 @@ pub async fn connect_heard(
 
 /// A protocol error in the words of the CLI and the pages.
 pub fn failure(error: &zk_proto::Error) -> Failure {
-    Failure::new(error.kind(), format!("{error}."), error.remedy())
+    let mut said = error.to_string();
+    // The number that the operating system gives its errors says nothing to a person.
+    if let Some(at) = said.find(" (os error ")
+        && let Some(end) = said[at..].find(')')
+    {
+        said.replace_range(at..=at + end, "");
+    }
+    Failure::new(error.kind(), format!("{said}."), error.remedy())
 }
 
 /// Reads a comm key as people type it.
@@ -176,6 +183,18 @@ pub fn with_port(address: &str) -> anyhow::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_is_told_without_the_number_of_the_operating_system() {
+        let error = zk_proto::Error::Io {
+            during: "connecting",
+            source: std::io::Error::from_raw_os_error(111),
+        };
+        assert!(error.to_string().contains("os error"), "{error}");
+        let failure = failure(&error);
+        assert!(!failure.message.contains("os error"), "{failure:?}");
+        assert!(failure.message.starts_with("connecting: ") && failure.message.ends_with('.'));
+    }
 
     #[test]
     fn addresses_get_the_usual_port() {

@@ -10,6 +10,7 @@ use chrono::DateTime;
 use croner::Cron;
 use jiff::tz::TimeZone;
 use sea_orm::ActiveValue::{NotSet, Set};
+use serde::Serialize;
 use tokio::task::{Id, JoinError, JoinSet};
 
 use crate::app::App;
@@ -400,6 +401,14 @@ async fn read_terminal(app: &App, device: &device::Model, held: Held, stop: Stop
     Ended::Well
 }
 
+/// What the history keeps of a delivery.
+#[derive(Serialize)]
+struct ToTarget<'a> {
+    target: &'a str,
+    #[serde(flatten)]
+    report: &'a sync::Report,
+}
+
 /// Tells one target what is due, with its history. It stays due until that has ended.
 async fn tell_target(app: &App, due: &due_target::Model, stop: Stop) -> Ended {
     let options = sync::Options {
@@ -426,12 +435,16 @@ async fn tell_target(app: &App, due: &due_target::Model, stop: Stop) -> Ended {
             }
             Ok(report) => {
                 let outcome = if paused.is_some() { "paused" } else { "ok" };
+                let told = ToTarget {
+                    target: &due.target,
+                    report,
+                };
                 app.store
-                    .end_run(begun, outcome, to_json(report), None, now)
+                    .end_run(begun, outcome, to_json(&told), None, now)
                     .await?;
             }
             Err(error) => {
-                let text = to_json(&words_of(error));
+                let text = to_json(&format!("{}: {}", due.target, words_of(error)));
                 app.store.end_run(begun, "error", text, None, now).await?;
             }
         }
@@ -512,7 +525,7 @@ fn finished(job: &str, result: anyhow::Result<()>) -> Ended {
     }
 }
 
-fn to_json(report: &impl serde::Serialize) -> String {
+fn to_json(report: &impl Serialize) -> String {
     serde_json::to_string(report).unwrap_or_default()
 }
 

@@ -13,8 +13,9 @@ use crate::zone;
 
 /// Show what ran: when, on which node, and what became of it
 ///
-/// Readings of terminals are listed only where they brought something new or failed; `device list` has the latest of
-/// each.
+/// The outcome is ok, partly, failed (nothing of it was done), paused (the target is left alone for a while), or error
+/// (it broke off, or could not begin). Readings of terminals are listed only where they brought something new or failed;
+/// `device list` has the latest of each.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:

@@ -154,7 +154,10 @@ fn delivered(report: &Value) -> String {
     if let Some(problem) = report["errors"][0]["error"].as_str() {
         words = format!("{words}; first problem: {problem}");
     }
-    words
+    match report["target"].as_str() {
+        Some(target) => format!("{target}: {words}"),
+        None => words,
+    }
 }
 
 /// Older versions told of reading and assessing together.
@@ -205,6 +208,8 @@ mod tests {
         ] {
             assert_eq!(summary("poll", &report), told);
         }
+        let to_one = json!({"target": "hr", "total": 2, "successful": 2});
+        assert_eq!(summary("sync", &to_one), "hr: 2 of 2 accepted");
         let sync = json!({"total": 7, "successful": 6, "failed": 1, "errors": [{"error": "refused: no such user"}]});
         assert_eq!(
             summary("sync", &sync),

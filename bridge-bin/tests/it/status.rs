@@ -203,6 +203,7 @@ async fn delivered(answers: &[StatusCode]) -> (Outcome, u64) {
     shutdown.stop();
     running.await.unwrap();
     let report: serde_json::Value = serde_json::from_str(&run.report.unwrap()).unwrap();
+    assert_eq!(report["target"], "crm");
     let outcome = Outcome::of("sync", run.outcome.as_deref(), &report);
     (outcome, report["successful"].as_u64().unwrap())
 }

@@ -52,6 +52,8 @@ pub(super) struct Row {
     #[serde(serialize_with = "zone::as_utc_if_any")]
     last_attempt: Option<i64>,
     last_error: Option<String>,
+    /// Seconds by which its clock was ahead at the last reading.
+    clock_drift_s: Option<i64>,
     /// Failures since the last success.
     failures: i32,
     /// When it is tried again after a failure.
@@ -89,6 +91,7 @@ impl Row {
             last_sync: device.last_sync,
             last_attempt: device.last_attempt,
             last_error: device.last_error,
+            clock_drift_s: device.clock_drift_s,
             failures: failing.map_or(0, |row| row.failures),
             next_try: failing.and_then(|row| row.due_at),
         }
@@ -114,6 +117,7 @@ impl Row {
             ("Firmware", self.firmware.clone()),
             ("Platform", self.platform.clone()),
             ("MAC", self.mac.clone()),
+            ("Clock", self.clock_drift_s.map(zone::drift)),
             ("Last sync", at(self.last_sync)),
             ("Last attempt", at(self.last_attempt)),
             ("Last error", self.last_error.clone()),

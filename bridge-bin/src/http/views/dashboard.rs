@@ -22,6 +22,9 @@ use crate::status::Status;
 use crate::store::entity::outbox;
 use crate::store::outbox::state;
 
+/// Alarms shown at once; the others unfold, so that the day stays in sight.
+const ALARMS: usize = 5;
+
 #[derive(Template)]
 #[template(path = "dashboard.html")]
 struct DashboardPage {

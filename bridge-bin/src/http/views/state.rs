@@ -135,6 +135,8 @@ pub(super) struct Target {
     pub(super) waiting: u64,
     pub(super) refused: u64,
     pub(super) complete_until: Option<When>,
+    /// Who else holds it back.
+    pub(super) held_back_by: Option<String>,
     pub(super) last_success: Option<When>,
 }
 
@@ -166,7 +168,11 @@ pub(super) async fn targets(app: &App, status: &Status) -> anyhow::Result<Vec<Ta
                 TargetState::On(next.map(|at| when(at.max(status.at))))
             }
         };
+        let own = format!("the delivery to {}", target.id);
+        let holder = target.held_back_by.clone();
+        let is_current = target.complete_until.is_some_and(|at| when(at).is_now());
         rows.push(Target {
+            held_back_by: holder.filter(|holder| !is_current && !holder.starts_with(&own)),
             id: target.id.clone(),
             told: format!(
                 "{} as {}",
@@ -219,8 +225,7 @@ impl Run {
             Outcome::Ok => ("Done", "good"),
             Outcome::Partly => ("Done in part", "doubtful"),
             Outcome::Paused => ("Paused", "doubtful"),
-            Outcome::Failed => ("Nothing done", "bad"),
-            Outcome::Error => ("Failed", "bad"),
+            Outcome::Failed | Outcome::Error => ("Failed", "bad"),
             Outcome::Unfinished if row.node == *app.node => ("Under way", "quiet"),
             Outcome::Unfinished => ("Not finished", "quiet"),
         };

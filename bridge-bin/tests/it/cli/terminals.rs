@@ -28,7 +28,7 @@ fn a_device_comes_back_as_it_was_added() {
         "timezone": "Asia/Kathmandu", "has_comm_key": false, "transport": "udp", "encoding": "windows-1256",
         "group": "East", "office": "Hall-3", "enabled": true, "serial_number": null, "firmware": null,
         "platform": null, "mac": null, "last_sync": null, "last_attempt": null, "last_error": null,
-        "failures": 0, "next_try": null,
+        "clock_drift_s": null, "failures": 0, "next_try": null,
     });
     assert_eq!(listed["devices"][1], expected);
     place.run("device disable Gate").ended(0);
