@@ -1,5 +1,7 @@
 //! Strings the steps together.
 
+use std::sync::OnceLock;
+
 use chrono::NaiveDate;
 
 use crate::correct::Corrected;
@@ -68,7 +70,8 @@ pub fn assess(
             ids: intake.ids,
             readings: intake.readings,
             fates,
-            by_id: intake.by_id,
+            repeated: intake.repeated,
+            by_id: OnceLock::new(),
             employees: intake.employees,
             shifts: plan.shift_ids(),
             voided: corrected.voided,

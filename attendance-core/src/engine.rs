@@ -1,7 +1,7 @@
 //! The rules, kept up to date as news comes (R62; rules, section 7).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::OnceLock;
 
 use chrono::NaiveDate;
 
@@ -396,12 +396,10 @@ impl<Z: Zone> Engine<Z> {
         let edges = held()
             .zip(0..)
             .filter_map(|((_, held), place)| Some((place, held.edge?)));
-        let mut by_id: Vec<u32> = (0..).take(places.len()).collect();
-        let ids: Vec<PunchId> = held().map(|(_, held)| held.punch.id.clone()).collect();
-        by_id.sort_unstable_by(|&a, &b| ids[a as usize].cmp(&ids[b as usize]));
         PunchOutcomes {
-            by_id: Some(by_id),
-            ids,
+            repeated: 0,
+            by_id: OnceLock::new(),
+            ids: held().map(|(_, held)| held.punch.id.clone()).collect(),
             readings: held().map(|(_, held)| reading(held)).collect(),
             fates: held().map(|(_, held)| fate(held)).collect(),
             shifts: self.plan.shift_ids(),
@@ -522,7 +520,7 @@ impl<Z: Zone> Engine<Z> {
             Some(identities) if !manual => identities
                 .employee(punch.device.as_str(), punch.user.as_str())
                 .cloned(),
-            _ => Some(EmployeeId::from(Arc::<str>::from(punch.user.clone()))),
+            _ => Some(EmployeeId::from(punch.user.clone())),
         }
     }
 

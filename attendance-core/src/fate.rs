@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use chrono::NaiveDate;
 
 use crate::intake::Reading;
+use crate::order;
 use crate::{
     Beyond, CorrectionId, Disposition, DuplicateReason, EmployeeId, Instant, Kept, LocalTime,
     OrphanReason, PunchId, PunchOutcome, Role, Rule, ShiftId,
@@ -108,14 +110,17 @@ impl Kept {
 
 /// What became of all punches, by id. It reads like a list of [`PunchOutcome`]s.
 ///
-/// Millions of them take a third of the room of such a list: each is put into words when it is asked for.
+/// Millions of them take a third of the room of such a list: each is put into words when it is asked for. The first
+/// question puts them in order.
 #[derive(Clone)]
 pub struct PunchOutcomes {
     pub(crate) ids: Vec<PunchId>,
     pub(crate) readings: Vec<Reading>,
     pub(crate) fates: Vec<Fate>,
-    /// Their places by id; `None` if they are in this order.
-    pub(crate) by_id: Option<Vec<u32>>,
+    /// How many repeat the id of another one, and are not told.
+    pub(crate) repeated: usize,
+    /// Their places by id, found when somebody asks; `None` if they are in this order.
+    pub(crate) by_id: OnceLock<Option<Vec<u32>>>,
     /// What the numbers stand for.
     pub(crate) employees: Vec<EmployeeId>,
     pub(crate) shifts: Vec<ShiftId>,
@@ -128,7 +133,7 @@ pub struct PunchOutcomes {
 impl PunchOutcomes {
     /// How many punches there are.
     pub fn len(&self) -> usize {
-        self.by_id.as_ref().map_or(self.ids.len(), Vec::len)
+        self.ids.len() - self.repeated
     }
 
     /// Whether there are none.
@@ -164,9 +169,21 @@ impl PunchOutcomes {
     }
 
     fn place(&self, position: usize) -> usize {
-        self.by_id
-            .as_ref()
-            .map_or(position, |by_id| by_id[position] as usize)
+        match self.by_id.get_or_init(|| self.order()) {
+            Some(by_id) => by_id[position] as usize,
+            None => position,
+        }
+    }
+
+    fn order(&self) -> Option<Vec<u32>> {
+        if self.ids.is_sorted_by(|a, b| a < b) {
+            return None;
+        }
+        let told = (0..).zip(self.ids.iter().zip(&self.fates));
+        let told = told.filter(|(_, (_, fate))| !matches!(fate, Fate::Repeated));
+        let mut keys: Vec<u128> = told.map(|(at, (id, _))| order::key(id, at)).collect();
+        order::sort(&mut keys, &|at| &self.ids[at as usize]);
+        Some(keys.into_iter().map(order::place).collect())
     }
 
     fn tell(&self, at: usize) -> PunchOutcome {

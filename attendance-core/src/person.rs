@@ -34,8 +34,8 @@ pub(crate) struct Mark {
 impl Mark {
     fn origin(&self) -> Origin<'_> {
         Origin {
-            device: self.device.as_str(),
-            user: self.user.as_str(),
+            device: &self.device,
+            user: &self.user,
             state: self.state,
         }
     }
