@@ -6,7 +6,7 @@ use chrono::{Datelike, NaiveDateTime};
 
 use crate::correct::Corrected;
 use crate::dedup::Origin;
-use crate::fate::Fate;
+use crate::fate::Aside;
 use crate::order;
 use crate::people::People;
 use crate::plan::{KnownDevice, Plan, SITE};
@@ -14,15 +14,15 @@ use crate::rank::{NONE, Numbers, glance};
 use crate::reading::ClockCurve;
 use crate::steady::Steady;
 use crate::{
-    DeviceId, Direction, EmployeeId, Error, Instant, Kind, LocalTime, Note, Occurrence,
-    OrphanReason, Punch, PunchId, PunchTime, Resolved, Set, Strategy, Zone,
+    DeviceId, Direction, EmployeeId, Error, Instant, Kind, LocalTime, Note, Occurrence, Punch,
+    PunchId, PunchTime, Resolved, Set, Strategy, Zone,
 };
 
 /// A punch in the stream of its employee.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Stamp {
     pub(crate) instant: Instant,
-    /// Its place among the readings.
+    /// Its place among all that are in streams.
     pub(crate) punch: u32,
     pub(crate) kind: Kind,
 }
@@ -36,6 +36,8 @@ pub(crate) struct Reading {
     pub(crate) employee: u32,
     pub(crate) kind: Kind,
     pub(crate) notes: Set<Note>,
+    /// What keeps it out of its employee's stream.
+    pub(crate) aside: Option<Aside>,
 }
 
 /// All punches, each read, and who each belongs to.
@@ -46,14 +48,14 @@ pub(crate) struct Intake<'a> {
     pub(crate) ids: Vec<PunchId>,
     /// As delivered; also those whose id was delivered before.
     pub(crate) readings: Vec<Reading>,
-    /// What is known already: all but those in a stream.
-    pub(crate) fates: Vec<Fate>,
     /// How many of them repeat one that was delivered before.
     pub(crate) repeated: usize,
     /// By id: those in the roster and those with a plausible punch (R63).
     pub(crate) employees: Vec<EmployeeId>,
     /// The streams of all employees, one after the other, each in canonical order (R7).
     stamps: Vec<Stamp>,
+    /// Their places among the readings.
+    pub(crate) sources: Vec<u32>,
     /// Where in `stamps` each employee's stream ends.
     ends: Vec<usize>,
 }
@@ -71,19 +73,17 @@ impl<'a> Intake<'a> {
             added,
             ids: Vec::with_capacity(count),
             readings: Vec::with_capacity(count),
-            fates: Vec::with_capacity(count),
             repeated: 0,
             employees: Vec::new(),
             stamps: Vec::new(),
+            sources: Vec::new(),
             ends: Vec::new(),
         };
         let mut reader = Reader::new(plan, corrected, count);
         for punch in told.iter().chain(added) {
             let reading = reader.read(punch, intake.readings.len());
-            let fate = reader.place(punch, &reading);
             intake.ids.push(punch.id.clone());
             intake.readings.push(reading);
-            intake.fates.push(fate);
         }
         intake.find_repeats(&mut reader)?;
         if let Some(id) = reader.refused {
@@ -94,7 +94,7 @@ impl<'a> Intake<'a> {
         Ok(intake)
     }
 
-    pub(crate) fn punch(&self, at: u32) -> &'a Punch {
+    fn punch(&self, at: u32) -> &'a Punch {
         let at = at as usize;
         match self.told.get(at) {
             Some(punch) => punch,
@@ -124,8 +124,9 @@ impl<'a> Intake<'a> {
                     let known = conflict.unwrap_or(id(pair[1]));
                     conflict = Some(known.min(id(pair[1])));
                 }
-                reader.take_out(self.fates[again as usize], &self.readings[again as usize]);
-                self.fates[again as usize] = Fate::Repeated;
+                let again = &mut self.readings[again as usize];
+                reader.take_out(again);
+                again.aside = Some(Aside::Repeated);
                 self.repeated += 1;
             }
         }
@@ -146,10 +147,10 @@ impl<'a> Intake<'a> {
         let mut chains: HashMap<_, Chain<'_>> = doubled
             .map(|&at| (line(self.punch(at)), Vec::new()))
             .collect();
-        for (at, fate) in (0..).zip(&self.fates) {
+        for (at, reading) in (0..).zip(&self.readings) {
             let punch = self.punch(at);
             if let Some(seq) = punch.seq
-                && !matches!(fate, Fate::Repeated)
+                && reading.aside != Some(Aside::Repeated)
                 && let Some(chain) = chains.get_mut(&line(punch))
             {
                 chain.push((seq, &punch.id, at));
@@ -176,10 +177,9 @@ impl<'a> Intake<'a> {
                 {
                     time = read(second, civil);
                     let reading = &mut self.readings[at as usize];
-                    let fate = &mut self.fates[at as usize];
-                    reader.take_out(*fate, reading);
+                    reader.take_out(reading);
                     reading.time = Some(correct_clock(time, terminal.clock, &mut reading.notes));
-                    *fate = reader.place(punch, reading);
+                    reader.place(punch, reading);
                 }
                 before = Some(time.instant());
             }
@@ -205,11 +205,11 @@ impl<'a> Intake<'a> {
             kind: Kind::Unknown,
         };
         let mut stamps = vec![nothing; total];
-        for (punch, (reading, fate)) in (0..).zip(self.readings.iter_mut().zip(&self.fates)) {
+        for (punch, reading) in (0..).zip(&mut self.readings) {
             if let Some(&rank) = ranks.get(reading.employee as usize) {
                 reading.employee = rank;
             }
-            if let (Fate::NO_SHIFT, Some(time)) = (*fate, reading.time) {
+            if let (None, Some(time)) = (reading.aside, reading.time) {
                 let end = &mut ends[reading.employee as usize];
                 stamps[*end] = Stamp {
                     instant: time.instant(),
@@ -224,10 +224,14 @@ impl<'a> Intake<'a> {
             self.put_in_order(&mut stamps[begin..end], &mut buffers);
             begin = end;
         }
+        self.sources = stamps.iter().map(|stamp| stamp.punch).collect();
+        for (place, stamp) in (0..).zip(&mut stamps) {
+            stamp.punch = place;
+        }
         (self.employees, self.ends, self.stamps) = (employees, ends, stamps);
     }
 
-    /// R7.
+    /// R7. The stamps still have their places among the readings.
     fn put_in_order(&self, stream: &mut [Stamp], buffers: &mut Buffers) {
         if !stream.is_sorted_by_key(|stamp| stamp.instant) {
             stream.sort_unstable_by_key(|stamp| stamp.instant);
@@ -239,7 +243,7 @@ impl<'a> Intake<'a> {
                 continue;
             }
             let id = |stamp: &Stamp| &self.ids[stamp.punch as usize];
-            let origin = |stamp: &Stamp| self.origin(stamp.punch);
+            let origin = |stamp: &Stamp| origin(self.punch(stamp.punch));
             let first = origin(first);
             if rest.iter().all(|stamp| origin(stamp) == first) {
                 let keys = &mut buffers.ids;
@@ -269,13 +273,17 @@ impl<'a> Intake<'a> {
         self.employees.iter().zip(streams)
     }
 
-    pub(crate) fn origin(&self, at: u32) -> Origin<'a> {
-        let punch = self.punch(at);
-        Origin {
-            device: &punch.device,
-            user: &punch.user,
-            state: punch.state.unwrap_or(-1),
-        }
+    /// The punch of a stamp.
+    pub(crate) fn stamped(&self, at: u32) -> &'a Punch {
+        self.punch(self.sources[at as usize])
+    }
+}
+
+pub(crate) fn origin(punch: &Punch) -> Origin<'_> {
+    Origin {
+        device: &punch.device,
+        user: &punch.user,
+        state: punch.state.unwrap_or(-1),
     }
 }
 
@@ -344,8 +352,10 @@ impl<'a, 'p, Z: Zone> Reader<'a, 'p, Z> {
             employee: NONE,
             kind: Kind::Unknown,
             notes: Set::EMPTY,
+            aside: None,
         };
         let Some(terminal) = &self.terminals[device as usize] else {
+            self.place(punch, &mut reading);
             return reading;
         };
         if let Ok(told) = told(punch, &self.zones[terminal.zone]) {
@@ -362,26 +372,26 @@ impl<'a, 'p, Z: Zone> Reader<'a, 'p, Z> {
         let user = self.users.of(punch.user.as_str());
         reading.employee = self.people.find(device, user, terminal.manual, punch);
         reading.kind = kind(punch, terminal.direction, self.corrected, self.plan);
+        self.place(punch, &mut reading);
         reading
     }
 
     /// R6 to R9: puts a punch into its stream, or says what keeps it out.
-    fn place(&mut self, punch: &Punch, reading: &Reading) -> Fate {
+    fn place(&mut self, punch: &Punch, reading: &mut Reading) {
         let known = reading.employee != NONE;
-        if let Some(barred) = barred(&punch.id, reading.time, known, self.corrected, self.plan) {
-            return barred;
+        reading.aside = aside(&punch.id, reading.time, known, self.corrected, self.plan);
+        if reading.aside.is_none() {
+            let person = reading.employee as usize;
+            if person >= self.present.len() {
+                self.present.resize(person + 1, 0);
+            }
+            self.present[person] += 1;
         }
-        let person = reading.employee as usize;
-        if person >= self.present.len() {
-            self.present.resize(person + 1, 0);
-        }
-        self.present[person] += 1;
-        Fate::NO_SHIFT
     }
 
     /// Takes a punch out of its stream, if it is in one.
-    fn take_out(&mut self, fate: Fate, reading: &Reading) {
-        if fate == Fate::NO_SHIFT {
+    fn take_out(&mut self, reading: &Reading) {
+        if reading.aside.is_none() {
             self.present[reading.employee as usize] -= 1;
         }
     }
@@ -494,21 +504,21 @@ pub(crate) fn read(instant: Instant, civil: NaiveDateTime) -> LocalTime {
 }
 
 /// R9: the first reason that keeps a punch out of the streams.
-pub(crate) fn barred<Z>(
+pub(crate) fn aside<Z>(
     id: &PunchId,
     time: Option<LocalTime>,
     known: bool,
     corrected: &Corrected,
     plan: &Plan<Z>,
-) -> Option<Fate> {
+) -> Option<Aside> {
     if corrected.voided(id).is_some() {
-        return Some(Fate::Voided);
+        return Some(Aside::Voided);
     }
     let Some(time) = time else {
-        return Some(Fate::Orphan(OrphanReason::UnknownDevice));
+        return Some(Aside::UnknownDevice);
     };
     if !known {
-        return Some(Fate::Orphan(OrphanReason::UnknownEmployee));
+        return Some(Aside::UnknownEmployee);
     }
     let early = plan
         .config
@@ -518,7 +528,7 @@ pub(crate) fn barred<Z>(
         .config
         .plausible_until
         .is_some_and(|until| time.instant() > until);
-    (early || late).then_some(Fate::Orphan(OrphanReason::ImplausibleTime))
+    (early || late).then_some(Aside::ImplausibleTime)
 }
 
 /// R11–R13, and what a human said.

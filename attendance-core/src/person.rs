@@ -313,7 +313,7 @@ impl Person {
             .calendar
             .window(office.plan, roster, from, to, &mut office.desk.instances);
         office.desk.fates.clear();
-        office.desk.fates.resize(stream.len(), Fate::NO_SHIFT);
+        office.desk.fates.resize(stream.len(), Fate::NoShift);
         office.desk.edges.clear();
     }
 
