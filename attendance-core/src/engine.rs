@@ -1,13 +1,13 @@
 //! The rules, kept up to date as news comes (R62; rules, section 7).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::OnceLock;
 
 use chrono::NaiveDate;
 
 use crate::correct::Corrected;
 use crate::desk::Desk;
-use crate::fate::Fate;
+use crate::fate::{Aside, Fate};
 use crate::intake::{self, Reading};
 use crate::person::{Key, Live, Mark, Office, Person, Told};
 use crate::plan::Plan;
@@ -15,8 +15,8 @@ use crate::rank::NONE;
 use crate::schedule::Calendar;
 use crate::{
     Changes, Correction, CorrectionId, DeviceId, EmployeeId, Error, Instant, Kept, Kind, LocalTime,
-    Note, OrphanReason, Outcome, Punch, PunchId, PunchOutcome, PunchOutcomes, PunchTime, Record,
-    Resolved, Set, UserId, Zone, week,
+    Note, Outcome, Punch, PunchId, PunchOutcome, PunchOutcomes, PunchTime, Record, Resolved, Set,
+    UserId, Zone, week,
 };
 
 /// Assesses punches as they come, and says which records each portion changed.
@@ -385,6 +385,7 @@ impl<Z: Zone> Engine<Z> {
                 .map_or(NONE, |employee| numbers[employee]),
             kind: Kind::Unknown,
             notes: held.notes,
+            aside: None,
         };
         let fate = |held: &Held| match held.fate {
             Fate::Duplicate { of, reason } => Fate::Duplicate {
@@ -396,12 +397,11 @@ impl<Z: Zone> Engine<Z> {
         let edges = held()
             .zip(0..)
             .filter_map(|((_, held), place)| Some((place, held.edge?)));
-        let mut by_id: Vec<u32> = (0..).take(places.len()).collect();
-        let ids: Vec<PunchId> = held().map(|(_, held)| held.punch.id.clone()).collect();
-        by_id.sort_unstable_by(|&a, &b| ids[a as usize].cmp(&ids[b as usize]));
         PunchOutcomes {
-            by_id: Some(by_id),
-            ids,
+            repeated: 0,
+            order: OnceLock::new(),
+            sources: (0..).take(places.len()).collect(),
+            ids: held().map(|(_, held)| held.punch.id.clone()).collect(),
             readings: held().map(|(_, held)| reading(held)).collect(),
             fates: held().map(|(_, held)| fate(held)).collect(),
             shifts: self.plan.shift_ids(),
@@ -492,14 +492,14 @@ impl<Z: Zone> Engine<Z> {
                 let zone = &self.plan.zones[terminal.zone];
                 let told = intake::told(punch, zone)?;
                 let employee = self.employee(punch, terminal.manual);
-                let barred = intake::barred(
+                let aside = intake::aside(
                     &punch.id,
                     Some(told.time),
                     employee.is_some(),
                     corrected.as_ref().unwrap_or(&self.corrected),
                     &self.plan,
                 );
-                if let (Some(employee), None, Some(overlap)) = (employee, barred, &self.overlap)
+                if let (Some(employee), None, Some(overlap)) = (employee, aside, &self.overlap)
                     && !self.people.contains_key(&employee)
                     && let Error::OverlappingShifts { .. } = overlap
                 {
@@ -522,7 +522,7 @@ impl<Z: Zone> Engine<Z> {
             Some(identities) if !manual => identities
                 .employee(punch.device.as_str(), punch.user.as_str())
                 .cloned(),
-            _ => Some(EmployeeId::from(Arc::<str>::from(punch.user.clone()))),
+            _ => Some(EmployeeId::from(punch.user.clone())),
         }
     }
 
@@ -587,7 +587,7 @@ impl<Z: Zone> Engine<Z> {
             mark: None,
             shut: None,
             late: None,
-            fate: Fate::Orphan(OrphanReason::UnknownDevice),
+            fate: Fate::Aside(Aside::UnknownDevice),
             edge: None,
         };
         let at = self.free.pop().unwrap_or_else(|| {
@@ -679,7 +679,7 @@ impl<Z: Zone> Engine<Z> {
             time = Some(intake::correct_clock(told, terminal.clock, &mut held.notes));
         }
         let employee = held.employee.clone();
-        let barred = intake::barred(
+        let aside = intake::aside(
             &punch.id,
             time,
             employee.is_some(),
@@ -687,8 +687,8 @@ impl<Z: Zone> Engine<Z> {
             &self.plan,
         );
         (held.time, held.edge) = (time, None);
-        if let Some(barred) = barred {
-            held.fate = barred;
+        if let Some(aside) = aside {
+            held.fate = Fate::Aside(aside);
             held.late = None;
             return;
         }

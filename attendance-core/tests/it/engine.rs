@@ -1,11 +1,13 @@
 //! The incremental engine says and holds what assessing everything at once would (L16).
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use attendance_core::{
-    Changes, Config, Correction, Engine, Instant, Lock, Outcome, Punch, Record, assess,
+    Changes, Config, Correction, Engine, FixedZone, Instant, Lock, Outcome, Plan, Punch, Record,
+    Resolved, Zone, assess,
 };
-use chrono::Days;
+use chrono::{Days, NaiveDateTime};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
@@ -274,6 +276,44 @@ fn closing_bounds_what_is_held() {
         .filter(|record| record.date > closed)
         .collect();
     assert_eq!(got, open);
+}
+
+/// A zone that counts how often it is asked: whatever day is looked at again has to ask.
+#[derive(Clone, Default)]
+struct Counting(Arc<AtomicUsize>);
+
+impl Zone for Counting {
+    fn offset_at(&self, instant: Instant) -> i32 {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        FixedZone::UTC.offset_at(instant)
+    }
+
+    fn resolve(&self, civil: NaiveDateTime) -> Resolved {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        FixedZone::UTC.resolve(civil)
+    }
+}
+
+#[test]
+fn a_late_punch_is_as_much_work_after_ten_years_as_after_ten_days() {
+    let work = |history: u64| {
+        let mut config = ten_years();
+        config.to = config.from + Days::new(history - 1);
+        let asked = Counting::default();
+        let plan = Plan::new(config, |_| Some(asked.clone())).unwrap();
+        let mut engine = Engine::new(plan).unwrap();
+        let mut all = days(history);
+        // The way out of the day before the one before the last.
+        let late = all.remove(2 * usize::try_from(history).unwrap() - 5);
+        engine.add(&all, &[]).unwrap();
+        let before = asked.0.load(Ordering::Relaxed);
+        let changes = engine.add(&[late], &[]).unwrap();
+        let asked = asked.0.load(Ordering::Relaxed) - before;
+        (changes.len(), asked)
+    };
+    let short = work(10);
+    assert!(short.1 > 0, "the day itself is looked at");
+    assert_eq!(work(3650), short);
 }
 
 #[test]
