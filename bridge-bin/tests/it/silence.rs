@@ -76,6 +76,6 @@ async fn a_database_that_falls_silent_is_not_waited_for_without_end() {
     for error in errors {
         let failure = Failure::of(&error.into());
         assert_eq!(failure.kind, Failure::DATABASE, "{failure:?}");
-        assert!(failure.message.contains("did not answer"), "{failure:?}");
+        assert!(failure.message.contains("does not answer"), "{failure:?}");
     }
 }
