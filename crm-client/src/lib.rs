@@ -106,6 +106,7 @@ mod time;
 mod token;
 mod trust;
 
+pub use address::is_loopback;
 pub use api::{Crm, Outcome, Reach, Reached};
 pub use breaker::{Breaker, BreakerPolicy, BreakerState, Permit};
 pub use connector::frappe::FrappeOptions;

@@ -15,7 +15,7 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use reqwest::header::HeaderValue;
 use url::Url;
 
-use crate::address::{address, is_loopback, plain};
+use crate::address::{address, is_local, plain};
 use crate::answer::{Verdict, batch, batch_of_one, single};
 use crate::connector::frappe::{Frappe, FrappeOptions};
 use crate::connector::odoo::{Login, Odoo, OdooOptions};
@@ -321,7 +321,7 @@ impl Target {
                 (template.base().clone(), Wire::Template(Arc::new(template)))
             }
         };
-        let local = is_loopback(&url) && batch_url.as_ref().is_none_or(is_loopback);
+        let local = is_local(&url) && batch_url.as_ref().is_none_or(is_local);
         Ok(Self {
             http: Http::new(options.timeout, local, &options.trust)?,
             url,

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crm_client::is_loopback;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
@@ -58,8 +59,8 @@ impl Alarms {
             return Ok(());
         }
         let secured = self.webhook_url.parse::<reqwest::Url>().is_ok_and(|url| {
-            let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-            url.scheme() == "https" || (url.scheme() == "http" && is_loopback(host))
+            let is_here = url.host_str().is_some_and(is_loopback);
+            url.scheme() == "https" || (url.scheme() == "http" && is_here)
         });
         if !secured {
             // Not told in full: an address may hold a token.
@@ -191,13 +192,6 @@ impl Mail {
         }
         self.to.iter().try_for_each(|to| mailbox("mail.to", to))
     }
-}
-
-fn is_loopback(host: &str) -> bool {
-    host.eq_ignore_ascii_case("localhost")
-        || host
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
 }
 
 fn refused(message: String, remedy: &str) -> anyhow::Error {

@@ -7,7 +7,7 @@ use crm_client::{Fingerprint, SuccessRule};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use super::{Crm, DateText, expose, no_secret};
+use super::{DateText, expose, no_secret};
 use crate::failure::Failure;
 
 /// The id of the target that `[crm]` describes.
@@ -334,6 +334,40 @@ impl Target {
         Ok(found)
     }
 
+    /// As the target that `[crm]` describes.
+    pub(super) fn as_crm(&self) -> Self {
+        Self {
+            id: CRM.to_owned(),
+            ..self.clone()
+        }
+    }
+
+    /// What is wrong with `[crm]`, which is of one connector and needs no address.
+    fn faults_as_crm(&self) -> Vec<Failure> {
+        let mut faults = Vec::new();
+        for (field, given) in [
+            ("id", !self.id.is_empty()),
+            ("connector", self.connector != Connector::Json),
+            ("kind", self.kind.is_some()),
+        ] {
+            if given {
+                faults.push(Failure::new(
+                    "config",
+                    format!("crm.{field} cannot be chosen."),
+                    "Remove it, or describe the target under [[targets]].",
+                ));
+            }
+        }
+        let crm = Self {
+            connector: Connector::Json,
+            kind: None,
+            url: if self.url.is_empty() { "-" } else { &self.url }.to_owned(),
+            ..self.as_crm()
+        };
+        faults.extend(crm.faults());
+        faults
+    }
+
     /// What is wrong with it, each with what to do; its secrets are not asked for before something is delivered.
     fn faults(&self) -> Vec<Failure> {
         let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
@@ -483,28 +517,6 @@ impl Target {
     }
 }
 
-impl From<&Crm> for Target {
-    fn from(crm: &Crm) -> Self {
-        Self {
-            id: CRM.to_owned(),
-            kind: Some(Kind::Day),
-            url: crm.url.clone(),
-            batch_url: crm.batch_url.clone(),
-            token: crm.token.clone(),
-            token_file: crm.token_file.clone(),
-            start_date: crm.start_date.clone(),
-            send_in_progress: crm.send_in_progress,
-            send_days_off: crm.send_days_off,
-            request_timeout_seconds: crm.request_timeout_seconds,
-            batch_size: crm.batch_size,
-            concurrency: crm.concurrency,
-            retry_seconds: crm.retry_seconds,
-            max_retries: crm.max_retries,
-            ..Self::default()
-        }
-    }
-}
-
 /// Lays the environment over the secrets of all targets.
 pub(super) fn overlay(targets: &mut [Target], environment: &BTreeMap<String, String>) {
     for target in targets {
@@ -513,9 +525,9 @@ pub(super) fn overlay(targets: &mut [Target], environment: &BTreeMap<String, Str
 }
 
 /// What no single value can say.
-pub(super) fn check(targets: &[Target]) -> anyhow::Result<()> {
+pub(super) fn check(crm: &Target, targets: &[Target]) -> anyhow::Result<()> {
     let mut seen = BTreeSet::from([CRM]);
-    let mut faults = Vec::new();
+    let mut faults = crm.faults_as_crm();
     for target in targets {
         faults.extend(target.faults());
         if !seen.insert(&target.id) {
@@ -617,6 +629,22 @@ mod tests {
         for part in ["hr.url", "hr.batch_size", "hr.concurrency", "erp.user"] {
             assert!(all.contains(part), "{part}: {all}");
         }
+    }
+
+    #[test]
+    fn what_crm_says_is_checked_as_for_any_target() {
+        for (settings, named) in [
+            ("batch_size = 0", "crm.batch_size is 0"),
+            ("connector = \"odoo\"", "crm.connector cannot be chosen"),
+            ("id = \"x\"", "crm.id cannot be chosen"),
+            ("headers = { a = \"b\" }", "crm.headers means nothing"),
+            ("colour = 1", "unknown field `colour`"),
+        ] {
+            let message = refusal(&format!("[crm]\n{settings}\n"));
+            assert!(message.contains(named), "{settings}: {message}");
+        }
+        let config = Config::parse("[crm]\nurl = \"https://x\"\n", "x.toml").unwrap();
+        config.check().unwrap();
     }
 
     #[test]

@@ -146,6 +146,7 @@ promises! {
     a_mapping_changed_while_punches_come_misses_none_of_them,
     a_day_touched_again_while_it_is_assessed_stays_due,
     a_delivery_is_tried_again_refused_superseded_and_accepted,
+    more_entries_than_a_page_are_queued_again_each_once,
     an_entry_changed_by_many_at_once_has_a_revision_for_each,
     what_was_restored_meanwhile_is_not_settled,
     names_order_by_their_bytes,
@@ -631,6 +632,39 @@ async fn states(store: &Store) -> Vec<(i64, String)> {
     }
     rows.sort();
     rows
+}
+
+async fn more_entries_than_a_page_are_queued_again_each_once(bridge: Bridge) {
+    const ENTRIES: u64 = 2_345;
+    let store = &bridge.app.store;
+    let tx = store.begin().await.unwrap();
+    let numbers = format!(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {ENTRIES})"
+    );
+    tx.execute_unprepared(&format!(
+        "{numbers} INSERT INTO entry (target, entry_id, date, revision, content_hash, deleted, employee) \
+         SELECT 'crm', 'e' || CAST(i AS TEXT), '2026-03-03', 1, 'h', FALSE, '7' FROM n"
+    ))
+    .await
+    .unwrap();
+    tx.execute_unprepared(&format!(
+        "{numbers} INSERT INTO outbox (target, entry_id, revision, employee, date, deleted, content, key, state, \
+         attempts, due_at, queued_at) SELECT 'crm', 'e' || CAST(i AS TEXT), 1, '7', '2026-03-03', FALSE, '{{}}', \
+         'k' || CAST(i AS TEXT), CASE i WHEN 1000 THEN 'dismissed' ELSE 'sent' END, 1, 0, 0 FROM n"
+    ))
+    .await
+    .unwrap();
+    tx.commit().await.unwrap();
+    let all = Selection::default();
+    let again = store.would_queue_again("crm", &all).await.unwrap();
+    assert_eq!(again, ENTRIES - 1);
+    let queued = store.queue_again("crm", &all, 0, 100).await.unwrap();
+    assert_eq!(queued, ENTRIES - 1);
+    assert_eq!(store.pending("crm").await.unwrap(), ENTRIES - 1);
+    assert_eq!(store.queue_again("crm", &all, 0, 100).await.unwrap(), 0);
+    let rows = states(store).await;
+    let second = rows.iter().filter(|(revision, _)| *revision == 2);
+    assert_eq!(second.count() as u64, ENTRIES - 1);
 }
 
 async fn a_delivery_is_tried_again_refused_superseded_and_accepted(bridge: Bridge) {

@@ -3,7 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use bridge_bin::Failure;
+use bridge_bin::jobs::sync;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::aws_lc_rs;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use wiremock::matchers::{header, method, path};
 use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 
@@ -334,4 +343,95 @@ async fn the_forms_of_terminals_are_told_and_refused_in_part() {
         assert_eq!(hr.snapshot().requests, 1);
         assert!(waiting(&bridge).await.is_empty());
     }
+}
+
+/// Answers every request with 201 as `localhost`, by a certificate that the returned authority signed.
+async fn behind_tls() -> (u16, String) {
+    let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    params.not_after = date_time_ymd(2099, 12, 31);
+    let mut authority = CertificateParams::new(Vec::new()).unwrap();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let shown = params.signed_by(&key, &authority).unwrap().der().clone();
+    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![shown], key)
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let Ok(mut stream) = acceptor.accept(stream).await else {
+                continue;
+            };
+            let mut request = Vec::new();
+            while !request.ends_with(b"}") && stream.read_buf(&mut request).await.unwrap_or(0) > 0 {
+            }
+            let answer = b"HTTP/1.1 201 Created\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+            let _ = stream.write_all(answer).await;
+            let _ = stream.shutdown().await;
+        }
+    });
+    (port, authority.pem())
+}
+
+#[tokio::test]
+async fn a_private_authority_is_believed_where_the_configuration_names_it() {
+    let (port, pem) = behind_tls().await;
+    let gate = terminal([punch("7", "2026-03-05 08:00")]).await;
+    let toml = format!(
+        "{NAIROBI}[[targets]]\nid = \"hr\"\nstart_date = \"2026-03-05\"\nurl = \"https://localhost:{port}/\"\n"
+    );
+    let mut bridge = Bridge::new(&toml, EVENING).await;
+    bridge.add("gate", &gate).await;
+    bridge.turn().await;
+    let error = sync::run(&bridge.app, &sync::Options::default()).await;
+    assert_eq!(Failure::of(&error.unwrap_err()).kind, "crm_tls");
+
+    let file = bridge.dir.path().join("ca.pem");
+    std::fs::write(&file, pem).unwrap();
+    bridge
+        .with(
+            &format!("ca_file = {:?}\n", file.display().to_string()),
+            EVENING,
+        )
+        .await;
+    assert_eq!(bridge.sync().await.successful, 1);
+    let ends = bridge.app.store.target("hr").await.unwrap().unwrap();
+    assert_eq!(ends.certificate_ends, Some(4_102_358_400));
+}
+
+#[tokio::test]
+async fn no_more_go_at_once_than_a_second_may_bring() {
+    let server = MockServer::start().await;
+    Mock::given(method("POST"))
+        .respond_with(ResponseTemplate::new(200))
+        .mount(&server)
+        .await;
+    let people = ["1", "2", "3", "4", "5"];
+    let gate = terminal(people.map(|id| punch(id, "2026-03-05 08:00"))).await;
+    let toml = format!(
+        "{NAIROBI}[[targets]]\nid = \"hr\"\nconnector = \"webhook\"\nkind = \"punch\"\nsecret = \"s1gn\"\n\
+         url = \"{}\"\nrate_per_second = 2\n",
+        server.uri()
+    );
+    let bridge = Bridge::new(&toml, EVENING).await;
+    bridge.add("gate", &gate).await;
+    bridge.turn().await;
+    assert_eq!(bridge.sync().await.successful, 5);
+    let requests = server.received_requests().await.unwrap();
+    let sizes: Vec<usize> = requests
+        .iter()
+        .map(|request| {
+            let body: Value = request.body_json().unwrap();
+            body["records"].as_array().unwrap().len()
+        })
+        .collect();
+    assert!(sizes.iter().all(|size| *size <= 2), "{sizes:?}");
+    assert_eq!(sizes.iter().sum::<usize>(), 5);
 }
