@@ -5,6 +5,7 @@ use std::time::Duration;
 use zk_proto::{Client, CommKey, Connect, Encoding, End, Recorder};
 
 use crate::app::App;
+use crate::cause;
 use crate::failure::Failure;
 use crate::store::entity::device;
 
@@ -118,7 +119,12 @@ pub async fn connect_heard(
 
 /// A protocol error in the words of the CLI and the pages.
 pub fn failure(error: &zk_proto::Error) -> Failure {
-    let mut said = error.to_string();
+    let mut said = match error {
+        zk_proto::Error::Io { during, source } if cause::is_lookup(source) => {
+            format!("{during}: {}", cause::beneath(source))
+        }
+        _ => error.to_string(),
+    };
     // The number that the operating system gives its errors says nothing to a person.
     if let Some(at) = said.find(" (os error ")
         && let Some(end) = said[at..].find(')')

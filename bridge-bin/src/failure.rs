@@ -1,7 +1,6 @@
 //! What went wrong, in the words of the person who has to mend it.
 
-use std::error::Error;
-use std::{fmt, io};
+use std::fmt;
 
 use sea_orm::DbErr;
 
@@ -70,71 +69,17 @@ impl Failure {
     }
 }
 
-/// What lies beneath an error of a library, in plain words: why nobody could be reached, else what is said at the root.
-pub(crate) fn beneath(error: &(dyn Error + 'static)) -> String {
-    let mut root = error;
-    loop {
-        let io = root.downcast_ref::<io::Error>();
-        if let Some(words) = io.and_then(|io| in_words(io.kind())) {
-            return words.to_owned();
-        }
-        // An `io::Error` passes over what it wraps when asked for its source.
-        let wrapped = io.and_then(io::Error::get_ref);
-        let next = wrapped.map(|inner| inner as &(dyn Error + 'static));
-        match next.or_else(|| root.source()) {
-            Some(cause) => root = cause,
-            None => break,
-        }
-    }
-    let said = root.to_string();
-    if said.contains("failed to lookup address") {
-        return "there is no host of that name".to_owned();
-    }
-    said
-}
-
-fn in_words(kind: io::ErrorKind) -> Option<&'static str> {
-    use io::ErrorKind as Kind;
-    match kind {
-        Kind::ConnectionRefused => Some("nothing listens there"),
-        Kind::ConnectionReset
-        | Kind::ConnectionAborted
-        | Kind::BrokenPipe
-        | Kind::UnexpectedEof => Some("the connection was closed"),
-        Kind::HostUnreachable | Kind::NetworkUnreachable | Kind::NetworkDown => {
-            Some("no way leads there in this network")
-        }
-        Kind::TimedOut => Some("no answer in time"),
-        _ => None,
-    }
-}
-
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
     }
 }
 
-impl Error for Failure {}
+impl std::error::Error for Failure {}
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-
-    use super::{Failure, beneath};
-
-    #[test]
-    fn what_lies_beneath_is_told_in_plain_words() {
-        let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
-        let wrapped =
-            anyhow::Error::new(io::Error::other(refused())).context("error sending request");
-        assert_eq!(beneath(wrapped.as_ref()), "nothing listens there");
-        let named =
-            io::Error::other("failed to lookup address information: Name or service not known");
-        assert_eq!(beneath(&named), "there is no host of that name");
-        let other = io::Error::other(io::Error::other("disk on fire"));
-        assert_eq!(beneath(&other), "disk on fire");
-    }
+    use super::Failure;
 
     #[test]
     fn several_failures_are_told_as_one() {

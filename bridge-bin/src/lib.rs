@@ -5,6 +5,7 @@
 //! line and pages.
 
 pub mod app;
+mod cause;
 pub mod cli;
 pub mod clock;
 pub mod config;

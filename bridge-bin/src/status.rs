@@ -1,11 +1,11 @@
 //! How everything stands: until when the data is complete, and who holds it back (I6).
 //!
 //! A terminal is complete until the start of its last complete reading: whatever happened there before is here. Days
-//! are counted by their work dates, whenever it became known what belongs to them: assessed are all work dates before
-//! the first that has something left to assess, delivered to a target all before the first of which it lacks an entry.
-//! Nothing is delivered while a target is still to be told what it has missed, or cannot be told anything under its
-//! settings. A target is complete until the earliest of the terminals, the assessment and its own delivery; the firm,
-//! until the earliest of all.
+//! are counted by their work dates, whenever it became known what belongs to them. Assessed are all before the first
+//! that was touched since; what time alone settles was right until then. Delivered to a target are all before the first
+//! of which it lacks an entry, and nothing is while it is still to be told what it has missed, or cannot be told
+//! anything under its settings. A target is complete until the earliest of the terminals, the assessment and its own
+//! delivery; the firm, until the earliest of all.
 
 pub mod alarms;
 pub mod service;
@@ -15,7 +15,6 @@ use serde::Serialize;
 pub use self::service::Service;
 use crate::app::App;
 use crate::store::entity::target;
-use crate::store::status::Assessed;
 use crate::zone;
 
 /// How everything stands.
@@ -26,7 +25,7 @@ pub struct Status {
     pub at: i64,
     /// Until when the data of the whole firm is complete.
     pub complete: Watermark,
-    /// Nothing of the work dates before this instant is left to assess; none: it never began.
+    /// Nothing before this instant is left to assess; none: it never began.
     #[serde(serialize_with = "zone::as_utc_if_any")]
     pub assessed_until: Option<i64>,
     /// The terminals by name.
@@ -151,11 +150,12 @@ impl Status {
                 name: row.name,
             })
             .collect();
-        let assessed = app.store.assessed(app.clock.as_of(), app.today()).await?;
-        let assessed_until = match assessed {
-            Assessed::Never => None,
-            Assessed::Before(date) => Some(zone::start_of(&app.zone, date).min(now)),
-            Assessed::Wholly => Some(now),
+        let left = app.store.unassessed(app.clock.as_of(), app.today()).await?;
+        let first_date = left.date.map(|date| zone::start_of(&app.zone, date));
+        let first = first_date.into_iter().chain(left.instant).min();
+        let assessed_until = match first {
+            Some(_) if !left.has_begun => None,
+            first => Some(first.map_or(now, |first| first.min(now))),
         };
         let mut targets = Vec::new();
         for target in app.targets.iter() {

@@ -43,7 +43,7 @@ fn record(status: &Status) {
     set("zk_bridge_complete_until_seconds", status.complete.until);
     describe_gauge!(
         "zk_bridge_assessed_until_seconds",
-        "Nothing of the work dates before this Unix time is left to assess"
+        "Nothing before this Unix time is left to assess"
     );
     set("zk_bridge_assessed_until_seconds", status.assessed_until);
     for device in &status.devices {

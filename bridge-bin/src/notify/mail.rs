@@ -11,8 +11,8 @@ use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 use secrecy::ExposeSecret;
 
 use crate::app::App;
+use crate::cause;
 use crate::config::alarms::MailTls;
-use crate::failure;
 use crate::status::alarms::remedy;
 use crate::store::entity::{alarm, notice};
 use crate::zone;
@@ -119,7 +119,7 @@ pub(super) async fn send(app: &App, digest: Digest) -> anyhow::Result<()> {
     let transport = transport.timeout(Some(TIMEOUT)).build();
     let sent = transport.send(message).await;
     sent.map_err(|error| {
-        let said = failure::beneath(&error);
+        let said = cause::beneath(&error);
         anyhow::anyhow!("the mail server {} did not take it: {said}", mail.host)
     })?;
     Ok(())

@@ -8,7 +8,7 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use crate::app::App;
-use crate::failure;
+use crate::cause;
 use crate::jobs::poll::utc;
 use crate::store::entity::alarm;
 
@@ -40,7 +40,7 @@ pub(super) async fn send(app: &App, alarms: &[alarm::Model]) -> anyhow::Result<(
             if error.is_timeout() {
                 anyhow::anyhow!("there was no answer within {} s", TIMEOUT.as_secs())
             } else {
-                anyhow::anyhow!("it cannot be reached: {}", failure::beneath(&error))
+                anyhow::anyhow!("it cannot be reached: {}", cause::beneath(&error))
             }
         })?;
     anyhow::ensure!(

@@ -89,7 +89,7 @@ async fn check_server(options: &PgConnectOptions, patience: Duration) -> Result<
     };
     match tokio::time::timeout(patience, hello).await {
         Err(_) => Err(format!("it did not answer within {} s", patience.as_secs())),
-        Ok(Err(error)) => Err(error.to_string()),
+        Ok(Err(error)) => Err(crate::cause::beneath(&error)),
         Ok(Ok(encoding)) if encoding != "UTF8" => Err(format!(
             "its encoding is {encoding}, and names need UTF8 (CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0)"
         )),

@@ -7,20 +7,20 @@ use super::Store;
 use super::entity::{daily_record, dirty_day, outbox};
 use super::outbox::state;
 
-/// How far days have been assessed.
+/// What is left to assess.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Assessed {
-    /// There is something to assess, and it never began.
-    Never,
-    /// This work date is the first with something left to assess.
-    Before(NaiveDate),
-    /// Nothing is left.
-    Wholly,
+pub struct Unassessed {
+    /// Whether anything was ever assessed.
+    pub has_begun: bool,
+    /// The first work date that was touched since, or has no rows yet.
+    pub date: Option<NaiveDate>,
+    /// The first instant at which time alone settled a record, in Unix seconds: it is right as of any moment before.
+    pub instant: Option<i64>,
 }
 
 impl Store {
-    /// How far days have been assessed, as of an instant and its date at the site.
-    pub async fn assessed(&self, as_of: i64, today: NaiveDate) -> Result<Assessed, DbErr> {
+    /// What is left to assess, as of an instant and its date at the site.
+    pub async fn unassessed(&self, as_of: i64, today: NaiveDate) -> Result<Unassessed, DbErr> {
         let touched = dirty_day::Entity::find()
             .select_only()
             .column_as(dirty_day::Column::Date.min(), "first")
@@ -29,26 +29,22 @@ impl Store {
             .await?;
         let settled = daily_record::Entity::find()
             .select_only()
-            .column_as(daily_record::Column::Date.min(), "first")
+            .column_as(daily_record::Column::SettlesAt.min(), "first")
             .filter(daily_record::Column::SettlesAt.lte(as_of))
-            .into_tuple::<Option<String>>()
+            .into_tuple::<Option<i64>>()
             .one(self.reader())
             .await?;
-        let left = [touched, settled].into_iter().flatten().flatten();
-        let left = left.filter_map(|date| date.parse::<NaiveDate>().ok()).min();
+        let date = |text: String| text.parse::<NaiveDate>().ok();
         // Up to here each person who was expected has a record.
-        let rows_until: Option<NaiveDate> = self
-            .meta("rows_until")
-            .await?
-            .and_then(|date| date.parse().ok());
-        Ok(match (rows_until, left) {
-            (None, Some(_)) => Assessed::Never,
-            (Some(until), left) if until < today => {
-                let next = until.succ_opt().unwrap_or(until);
-                Assessed::Before(left.map_or(next, |left| left.min(next)))
-            }
-            (_, Some(left)) => Assessed::Before(left),
-            (_, None) => Assessed::Wholly,
+        let rows_until = self.meta("rows_until").await?.and_then(date);
+        let without_rows = rows_until
+            .filter(|until| *until < today)
+            .and_then(|until| until.succ_opt());
+        let touched = touched.flatten().and_then(date);
+        Ok(Unassessed {
+            has_begun: rows_until.is_some(),
+            date: touched.into_iter().chain(without_rows).min(),
+            instant: settled.flatten(),
         })
     }
 

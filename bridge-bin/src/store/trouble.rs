@@ -3,7 +3,8 @@
 use sea_orm::sqlx;
 use sea_orm::{DbErr, RuntimeErr};
 
-use crate::failure::{self, Failure};
+use crate::cause;
+use crate::failure::Failure;
 
 /// The failure behind a database error, if it is one of those that somebody can mend.
 pub(super) fn failure(error: &DbErr) -> Option<Failure> {
@@ -18,7 +19,7 @@ pub(super) fn failure(error: &DbErr) -> Option<Failure> {
             let code = database.code().unwrap_or_default();
             of_code(&code, database.message())
         }
-        sqlx::Error::Io(error) => Some(unreachable(&failure::beneath(error))),
+        sqlx::Error::Io(error) => Some(unreachable(&cause::beneath(error))),
         sqlx::Error::PoolTimedOut => Some(unreachable(BUSY)),
         sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
             Some(unreachable("the connection was closed"))
