@@ -150,7 +150,9 @@ impl Context {
 
 /// Where nothing is, there is nothing to look at: most likely the directory is another one.
 fn refuse_nothing(data_dir: &Path) -> anyhow::Result<()> {
-    if data_dir.join(FILE).is_file() {
+    // Empty is what a start leaves that was killed at once.
+    let is_there = |file: std::fs::Metadata| file.is_file() && file.len() > 0;
+    if std::fs::metadata(data_dir.join(FILE)).is_ok_and(is_there) {
         return Ok(());
     }
     let message = if data_dir.is_dir() {

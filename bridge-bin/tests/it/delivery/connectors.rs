@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use bridge_bin::Failure;
+use bridge_bin::demo::crm_stub::Fault;
 use bridge_bin::jobs::sync;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use serde_json::{Value, json};
@@ -16,8 +17,8 @@ use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use wiremock::matchers::{header, method, path};
 use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 
-use super::{Fault, NAIROBI, current, fail, held, stub, void, waiting};
-use crate::support::{Bridge, date, punch, terminal};
+use super::{current, fail, held, stub, void, waiting};
+use crate::support::{Bridge, NAIROBI, date, punch, terminal};
 
 const EVENING: &str = "2026-03-05T20:00:00Z";
 
