@@ -67,9 +67,19 @@ proptest! {
         twice.punches.extend(world.punches.clone());
         prop_assert_eq!(&twice.assess(), &once);
 
+        // A terminal gives each number once; of two that share one the ids decide which came before (R3).
+        let mut world = world;
+        let mut given = HashSet::new();
+        for punch in &mut world.punches {
+            let number = (punch.device.clone(), punch.user.clone(), punch.seq);
+            punch.seq = punch.seq.filter(|_| given.insert(number));
+        }
         let mut renamed = world.clone();
         renamed.punches.extend(again(&world.punches, "x"));
-        prop_assert_eq!(renamed.assess().map(|outcome| outcome.records), once.map(|outcome| outcome.records));
+        prop_assert_eq!(
+            renamed.assess().map(|outcome| outcome.records),
+            world.assess().map(|outcome| outcome.records)
+        );
     }
 
     #[test]
