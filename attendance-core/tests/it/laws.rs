@@ -141,7 +141,9 @@ proptest! {
                 let shift = world.config.shifts.iter().find(|shift| Some(&shift.id) == record.shift.as_ref());
                 let Some((end, shift)) = record.planned_end.zip(shift) else { return false };
                 let reach = i64::from(shift.tolerance.late_out_s + shift.tolerance.reach_s);
-                people.contains(&record.employee) && end.instant().plus(reach) < instant
+                // A repeat lends its kind to the punch that it repeats (R18), so far back and no further.
+                let window = i64::from(world.config.dedup_window_s);
+                people.contains(&record.employee) && end.instant().plus(reach + window) < instant
             };
             outcome.records.iter().filter(ended).cloned().collect()
         };
