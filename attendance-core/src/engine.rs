@@ -8,7 +8,7 @@ use chrono::NaiveDate;
 use crate::correct::Corrected;
 use crate::desk::Desk;
 use crate::fate::{Aside, Fate};
-use crate::intake::{self, Reading};
+use crate::intake::{self, Reading, Terminal};
 use crate::person::{Key, Live, Mark, Office, Person, Told};
 use crate::plan::Plan;
 use crate::rank::NONE;
@@ -485,28 +485,23 @@ impl<Z: Zone> Engine<Z> {
                 }
             }
         }
+        let holding = corrected.as_ref().unwrap_or(&self.corrected);
         let mut fresh_punches = Vec::with_capacity(news.len());
         for (punch, manual) in news.into_values() {
-            let terminal = intake::terminal(&self.plan, punch.device.as_str());
-            if let Some(terminal) = &terminal {
-                let zone = &self.plan.zones[terminal.zone];
-                let told = intake::told(punch, zone)?;
-                let employee = self.employee(punch, terminal.manual);
-                let aside = intake::aside(
-                    &punch.id,
-                    Some(told.time),
-                    employee.is_some(),
-                    corrected.as_ref().unwrap_or(&self.corrected),
-                    &self.plan,
-                );
-                if let (Some(employee), None, Some(overlap)) = (employee, aside, &self.overlap)
-                    && !self.people.contains_key(&employee)
-                    && let Error::OverlappingShifts { .. } = overlap
-                {
-                    return Err(overlap.of(employee));
-                }
+            if let Some(terminal) = intake::terminal(&self.plan, punch.device.as_str()) {
+                let told = intake::told(punch, &self.plan.zones[terminal.zone])?;
+                self.refuse_newcomer(punch, &terminal, told.time, holding)?;
             }
             fresh_punches.push((punch.clone(), manual));
+        }
+        for id in self.corrected.voided.keys() {
+            let at = self.ids.get(id).filter(|_| holding.voided(id).is_none());
+            let held = at.and_then(|&at| self.held[at as usize].as_ref());
+            if let Some((held, read)) = held.and_then(|held| Some((held, held.read?)))
+                && let Some(terminal) = intake::terminal(&self.plan, held.punch.device.as_str())
+            {
+                self.refuse_newcomer(&held.punch, &terminal, read, holding)?;
+            }
         }
         Ok(News {
             corrections: fresh.into_values().cloned().collect(),
@@ -514,6 +509,29 @@ impl<Z: Zone> Engine<Z> {
             punches: fresh_punches,
             known,
         })
+    }
+
+    /// R26, for whoever exists through this punch alone.
+    fn refuse_newcomer(
+        &self,
+        punch: &Punch,
+        terminal: &Terminal<'_>,
+        told: LocalTime,
+        corrected: &Corrected,
+    ) -> Result<(), Error> {
+        let Some(overlap) = &self.overlap else {
+            return Ok(());
+        };
+        let time = intake::correct_clock(told, terminal.clock, &mut Set::default());
+        let employee = self.employee(punch, terminal.manual);
+        let known = employee.is_some();
+        let aside = intake::aside(&punch.id, Some(time), known, corrected, &self.plan);
+        match employee {
+            Some(employee) if aside.is_none() && !self.people.contains_key(&employee) => {
+                Err(overlap.of(employee))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// R8.

@@ -241,3 +241,30 @@ pub(crate) fn shift_date(date: NaiveDate, days: i64) -> NaiveDate {
         .and_then(|days| date.checked_add_signed(days))
         .unwrap_or(ends)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instants_and_offsets_come_back_from_one_word() {
+        let instants =
+            [i64::MIN, -86_401, -1, 0, 1, 1_741_000_000, i64::MAX].map(Instant::from_unix);
+        assert!(instants.is_sorted_by(|a, b| a < b));
+        assert_eq!([instants[0], instants[6]], [Instant::MIN, Instant::MAX]);
+        assert_eq!(Instant::from_unix(-86_401).unix(), -86_401);
+        for instant in instants {
+            assert_eq!(Instant::from_unix(instant.unix()), instant);
+            for offset_s in [0, 1, -1, 50_400, -43_200, 518_400, -518_400] {
+                let time = LocalTime::new(instant, offset_s);
+                assert_eq!((time.instant(), time.offset_s()), (instant, offset_s));
+            }
+            // Nonsense stays within its part of the word.
+            for offset_s in [i32::MIN, i32::MAX] {
+                assert_eq!(LocalTime::new(instant, offset_s).instant(), instant);
+            }
+        }
+        assert_eq!(size_of::<Option<LocalTime>>(), 8);
+        assert_eq!(size_of::<Option<Instant>>(), 8);
+    }
+}

@@ -61,3 +61,24 @@ fn part_key(id: &PunchId, part: usize, place: u32) -> u128 {
     };
     u128::from(high) << 64 | u128::from(low) << 32 | u128::from(place)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_come_in_the_order_of_their_bytes() {
+        let long = "told by the terminal at the back door, number ";
+        let mut ids: Vec<PunchId> = (0..200).map(|n| format!("{long}{n}").into()).collect();
+        ids.extend((0..200).map(|n| format!("{n}").into()));
+        // Beginnings of one another, and what fills up the numbers.
+        ids.extend((0..=long.len()).map(|end| long[..end].into()));
+        ids.extend((1..60).map(|count| "\0".repeat(count).into()));
+        let mut keys: Vec<u128> = (0..).zip(&ids).map(|(at, id)| key(id, at)).collect();
+        keys.reverse();
+        sort(&mut keys, &|at| &ids[at as usize]);
+        let sorted: Vec<&PunchId> = keys.iter().map(|&key| &ids[place(key) as usize]).collect();
+        assert_eq!(sorted.len(), ids.len());
+        assert!(sorted.is_sorted_by(|a, b| a.as_str() < b.as_str()));
+    }
+}
