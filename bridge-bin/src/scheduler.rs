@@ -61,6 +61,11 @@ pub fn cron(text: &str) -> Result<Cron, String> {
     let cron: Cron = text.parse().map_err(|error| {
         format!("{text:?} is no schedule ({error}); write five fields like '*/15 * * * *'")
     })?;
+    if text.split_whitespace().count() > 6 {
+        return Err(format!(
+            "{text:?} has more than six fields; a schedule names no year"
+        ));
+    }
     // Any beginning would do; croner looks on for many years.
     let next = cron.find_next_occurrence(&DateTime::UNIX_EPOCH, false);
     match next {
@@ -308,11 +313,10 @@ async fn turn(
                 if let Some(ends) = ends(process::LEASE) {
                     sooner(ends);
                 } else {
-                    let app = app.clone();
-                    running.start(
-                        Task::Job(job),
-                        async move { run_job(&app, job, &row).await },
-                    );
+                    let (app, stop) = (app.clone(), stop.clone());
+                    running.start(Task::Job(job), async move {
+                        run_job(&app, job, &row, stop).await
+                    });
                 }
             }
             _ => {}
@@ -462,7 +466,7 @@ async fn tell_target(app: &App, due: &due_target::Model, stop: Stop) -> Ended {
 }
 
 /// Runs one job, with its history. Its row moves on at the end, unless work came meanwhile.
-async fn run_job(app: &App, job: Job, row: &schedule::Model) -> Ended {
+async fn run_job(app: &App, job: Job, row: &schedule::Model, stop: Stop) -> Ended {
     let ran = async {
         let begun = app
             .store
@@ -470,7 +474,10 @@ async fn run_job(app: &App, job: Job, row: &schedule::Model) -> Ended {
             .await?;
         let result = match job {
             Job::Process => {
-                let options = process::Options::default();
+                let options = process::Options {
+                    stop: Some(stop.clone()),
+                    ..Default::default()
+                };
                 process::run_within(app, &options, Duration::ZERO)
                     .await
                     .map(|report| to_json(&report))
@@ -484,7 +491,12 @@ async fn run_job(app: &App, job: Job, row: &schedule::Model) -> Ended {
             return Ok(app.store.forget_run(begun).await?);
         }
         let now = app.clock.now();
-        let next = following(row, now)?;
+        let next = if stop.is_requested() {
+            // What it left undone is due for whoever comes next.
+            now
+        } else {
+            following(row, now)?
+        };
         let (outcome, text) = match &result {
             Ok(report) => ("ok", report.clone()),
             Err(error) => ("error", to_json(&words_of(error))),

@@ -124,6 +124,8 @@ pub struct Plan<'a> {
     forbidden: Vec<(usize, String)>,
     /// It took something.
     is_welcome: bool,
+    /// Nothing more is sent; how long what is left then waits, and why.
+    given_up: Option<(Option<Duration>, String)>,
     hidden: &'a str,
 }
 
@@ -179,6 +181,7 @@ impl<'a> Plan<'a> {
             unanswered: 0,
             forbidden: Vec::new(),
             is_welcome: false,
+            given_up: None,
             hidden: "",
         }
     }
@@ -274,6 +277,10 @@ impl<'a> Plan<'a> {
                 if self.todo.is_empty() && !self.has_settled() {
                     return Err(error);
                 }
+                if !self.is_welcome && !self.todo.is_empty() {
+                    // The neighbours may be of the same person, or of the same closed month: the far end is asked next.
+                    self.todo.rotate_left(1);
+                }
             }
         }
         Ok(())
@@ -363,12 +370,17 @@ impl<'a> Plan<'a> {
                     .collect();
             }
         }
+        // What was under way when that came may have left something to be sent once more.
+        if let Some((after, reason)) = self.given_up.take() {
+            self.give_up(after, &reason);
+        }
     }
 
     fn give_up(&mut self, after: Option<Duration>, reason: &str) {
         for step in std::mem::take(&mut self.todo) {
             self.leave(&step, after, Reach::NotSent, &format!("not sent: {reason}"));
         }
+        self.given_up = Some((after, reason.to_owned()));
     }
 
     fn leave(&mut self, step: &Step, after: Option<Duration>, reach: Reach, reason: &str) {
@@ -602,6 +614,42 @@ mod tests {
             alone,
             Err(Error::Unauthorised { status: 403, .. })
         ));
+    }
+
+    #[test]
+    fn who_is_forbidden_first_hides_nobody_who_is_not() {
+        let entries = entries(30);
+        let size = NonZeroUsize::new(5).unwrap();
+        for plan in [Plan::singles(&entries), Plan::batches(&entries, size)] {
+            let (outcomes, _) = run(plan, |step| {
+                let is_forbidden = step.range().start < 20;
+                Reply::Answer(answer(if is_forbidden { 403 } else { 201 }, ""))
+            });
+            let outcomes = outcomes.unwrap();
+            let refused = |outcome: &&Outcome| matches!(outcome, Outcome::Rejected { .. });
+            assert_eq!(outcomes.iter().filter(refused).count(), 20);
+            assert!(outcomes[20..].iter().all(Outcome::is_delivered));
+        }
+    }
+
+    #[test]
+    fn what_is_split_after_a_stop_is_not_sent() {
+        let entries = entries(4);
+        let mut plan = Plan::batches(&entries, NonZeroUsize::new(4).unwrap());
+        let step = plan.next_step().unwrap();
+        plan.stop();
+        plan.settle(&step, Reply::Answer(answer(413, ""))).unwrap();
+        assert_eq!(plan.next_step(), None);
+        let unsent = |outcome: &Outcome| {
+            matches!(
+                outcome,
+                Outcome::Retry {
+                    reach: Reach::NotSent,
+                    ..
+                }
+            )
+        };
+        assert!(plan.finish().iter().all(unsent));
     }
 
     #[test]

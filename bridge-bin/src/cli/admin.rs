@@ -154,7 +154,7 @@ impl Add {
             password_file,
         } = self;
         let password = read_password(&password_file)?;
-        let app = context.app().await?;
+        let app = context.app_or_new().await?;
         add_account(&app, &name, role.name(), &password).await?;
         let document = json!({"name": name, "role": role.name()});
         context
@@ -166,7 +166,7 @@ impl Add {
 
 impl AddToken {
     async fn run(self, context: &Context) -> anyhow::Result<Exit> {
-        let app = context.app().await?;
+        let app = context.app_or_new().await?;
         let (name, role) = (self.name, self.role.name());
         let token = auth::add_token(&app, &name, role).await?;
         let document = json!({"name": name, "role": role, "token": token});

@@ -1,7 +1,7 @@
 //! What every command starts from: where the data lies, the configuration, the open store.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 
@@ -118,18 +118,21 @@ impl Context {
         Ok(Location::of(&self.data_dir()?, &config.database_url))
     }
 
-    /// The open data directory of a bridge.
+    /// The open data directory of a bridge. One that is not there is not made: most likely its name was mistyped.
     pub(super) async fn app(&self) -> anyhow::Result<App> {
+        refuse_nothing(&self.location()?)?;
         self.open(Kind::Bridge).await
     }
 
-    /// The open data directory, for commands that only look: those of the demonstration may be looked at as well. One
-    /// that is not there is not made.
+    /// The same, for commands that a new installation may begin with.
+    pub(super) async fn app_or_new(&self) -> anyhow::Result<App> {
+        self.open(Kind::Bridge).await
+    }
+
+    /// The open data directory, for commands that only look: those of the demonstration may be looked at as well.
     pub(super) async fn app_to_look_at(&self) -> anyhow::Result<App> {
         let location = self.location()?;
-        if let Location::Sqlite(data_dir) = &location {
-            refuse_nothing(data_dir)?;
-        }
+        refuse_nothing(&location)?;
         let found = match Store::open_existing(location).await {
             Some(store) => store.meta("kind").await.ok().flatten(),
             None => None,
@@ -148,8 +151,11 @@ impl Context {
     }
 }
 
-/// Where nothing is, there is nothing to look at: most likely the directory is another one.
-fn refuse_nothing(data_dir: &Path) -> anyhow::Result<()> {
+/// Where nothing is, there is nothing to work on. A database server answers for itself.
+fn refuse_nothing(location: &Location) -> anyhow::Result<()> {
+    let Location::Sqlite(data_dir) = location else {
+        return Ok(());
+    };
     // Empty is what a start leaves that was killed at once.
     let is_there = |file: std::fs::Metadata| file.is_file() && file.len() > 0;
     if std::fs::metadata(data_dir.join(FILE)).is_ok_and(is_there) {

@@ -66,9 +66,15 @@ impl Serve {
             )
             .into());
         }
-        let app = context.app().await?;
-        if self.role != Role::Web {
-            check(&app)?;
+        let app = context.app_or_new().await?;
+        if self.role != Role::Web
+            && let Err(error) = check(&app)
+        {
+            // Terminals are read all the same, and other targets told (P6).
+            let Failure {
+                message, remedy, ..
+            } = Failure::of(&error);
+            tracing::error!("{message} {remedy} Until then nothing is sent there; it waits.");
         }
         tracing::info!(database = %app.store.location(), "the database is open");
         // Of several nodes each must hold the same key.

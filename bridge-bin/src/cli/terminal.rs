@@ -116,7 +116,7 @@ impl TerminalArgs {
         // Long enough to outlast the lease of a process that has died.
         let patience = Duration::from_secs(u64::from(app.config.polling.lease_seconds) + 5);
         let lease = leases::terminal(device.id);
-        let (address, result) = jobs::under_lease(&app, &lease, patience, |held| {
+        let (address, result) = jobs::under_lease(&app, &lease, patience, None, |held| {
             endpoint.until = Some(held.end().clone());
             connected(&endpoint, listening, work)
         })

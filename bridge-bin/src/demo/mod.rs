@@ -25,7 +25,7 @@ use crate::clock::Clock;
 use crate::config::{ClockTime, Config, CronText, ZoneName};
 use crate::failure::Failure;
 use crate::jobs::{poll, process, sync};
-use crate::lifecycle::{Shutdown, Stop};
+use crate::lifecycle::{self, Shutdown, Stop, be_present};
 use crate::store::devices::{MAIN_GROUP, NewDevice};
 use crate::store::entity::device;
 use crate::store::{FILE, Kind, prepare_directory};
@@ -169,6 +169,8 @@ pub async fn run(options: Options, clock: Clock, mut say: impl FnMut(&Step)) -> 
     let (shutdown, stop) = Shutdown::new();
     shutdown.clone().on_signals();
     let pages = tokio::spawn(http::serve(app.clone(), listener, stop.clone()));
+    let present = be_present(app.clone(), "all", Some(url.clone()), stop.clone());
+    let present = tokio::spawn(present);
     say(&Step::Ready {
         ready: true,
         url,
@@ -193,6 +195,8 @@ pub async fn run(options: Options, clock: Clock, mut say: impl FnMut(&Step)) -> 
     let result = work.await;
     shutdown.stop();
     pages.await??;
+    present.await?;
+    lifecycle::leave(&app).await;
     result
 }
 

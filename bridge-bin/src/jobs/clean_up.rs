@@ -31,7 +31,7 @@ pub async fn run(app: &App, dry_run: bool) -> anyhow::Result<Report> {
         return clean_up(app, true).await;
     }
     // The job that assesses days must not look at one that is being closed.
-    under_lease(app, LEASE, PATIENCE, |_| clean_up(app, false)).await
+    under_lease(app, LEASE, PATIENCE, None, |_| clean_up(app, false)).await
 }
 
 async fn clean_up(app: &App, dry_run: bool) -> anyhow::Result<Report> {

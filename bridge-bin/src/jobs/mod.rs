@@ -16,6 +16,7 @@ pub use held::{Held, Keeper};
 
 use crate::app::App;
 use crate::failure::Failure;
+use crate::lifecycle::Stop;
 use crate::store::leases::{self, Claim};
 
 /// The term of every lease.
@@ -36,11 +37,13 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Runs `work` while holding the lease `name`, see [`while_held`].
 ///
-/// Waits up to `patience` for another holder, and says at once for whom; then that it gave up.
+/// Waits up to `patience` for another holder, and says at once for whom; then that it gave up. Whoever is asked to stop
+/// waits no longer.
 pub async fn under_lease<T, F>(
     app: &App,
     name: &str,
     patience: Duration,
+    stop: Option<&Stop>,
     work: impl FnOnce(Held) -> F,
 ) -> anyhow::Result<T>
 where
@@ -90,7 +93,23 @@ where
                 patience.as_secs()
             );
         }
-        tokio::time::sleep(wait).await;
+        let asked_to_stop = async {
+            match stop.cloned() {
+                Some(mut stop) => stop.requested().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = asked_to_stop => {
+                return Err(Failure::new(
+                    "stopped",
+                    format!("Stopped while {holder} held {}; nothing was done.", called(app, name).await),
+                    "Nothing is lost: run it again.",
+                )
+                .into());
+            }
+        }
     }
 }
 

@@ -207,7 +207,7 @@ impl Report {
 async fn poll_device(app: &App, device: &device::Model, options: &Options) -> DevicePoll {
     let name = leases::terminal(device.id);
     let patience = Duration::from_secs(u64::from(app.config.polling.timeout_seconds));
-    let result = under_lease(app, &name, patience, |held| {
+    let result = under_lease(app, &name, patience, options.stop.as_ref(), |held| {
         read_or_note(app, device, held, options)
     })
     .await;

@@ -119,7 +119,8 @@ pub async fn run_within(
     if options.dry_run {
         return preview(app, options).await;
     }
-    under_lease(app, LEASE, patience, |held| async move {
+    let stop = options.stop.as_ref();
+    under_lease(app, LEASE, patience, stop, |held| async move {
         let lease = held.lease();
         if let Some(from) = options.from {
             app.store
@@ -601,7 +602,7 @@ pub(super) async fn queue_for_new_target(app: &App, target: &Target) -> anyhow::
             );
         }
         let work = |held: Held| async move { catch_up(app, target, portion, held.lease()).await };
-        queued += under_lease(app, LEASE, PATIENCE, work).await?;
+        queued += under_lease(app, LEASE, PATIENCE, None, work).await?;
     }
     let tx = app.store.begin().await?;
     if targets::end_catching_up(&tx, id, &fingerprint).await? {

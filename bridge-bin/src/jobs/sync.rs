@@ -259,7 +259,8 @@ async fn to_target(
     if options.dry_run {
         return plan(app, target, options).await;
     }
-    under_lease(app, &lease(&target.id), patience, |_| async {
+    let stop = options.stop.as_ref();
+    under_lease(app, &lease(&target.id), patience, stop, |_| async {
         let mut report = Report {
             queued: super::process::queue_for_new_target(app, target).await?,
             ..Report::default()

@@ -28,7 +28,7 @@ const TRIED: &str = "mail_tried_at";
 /// Looks at everything each minute, until asked to stop.
 pub async fn run(app: App, mut stop: Stop) {
     while !stop.is_requested() {
-        let turn = under_lease(&app, "job:notify", Duration::ZERO, |_| turn(&app));
+        let turn = under_lease(&app, "job:notify", Duration::ZERO, None, |_| turn(&app));
         let mut asked_to_stop = stop.clone();
         let turned = tokio::select! {
             turned = turn => turned,

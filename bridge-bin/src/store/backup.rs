@@ -89,20 +89,35 @@ impl Store {
         }
         let target = Self::open_any(target).await?;
         let cut_off = Moving::of(&self.read).await?;
-        let moving = Moving {
-            to: shown,
-            token: secret::hex(&secret::random::<16>()),
-        };
+        // Whoever goes on where another move was cut off bears its token: what arrived there is known by it.
+        let token = cut_off
+            .as_ref()
+            .filter(|cut_off| cut_off.to == shown)
+            .map_or_else(
+                || secret::hex(&secret::random::<16>()),
+                |cut_off| cut_off.token.clone(),
+            );
+        let moving = Moving { to: shown, token };
         let tx = self.begin().await?;
         set_meta(&tx, MOVING_TO, &serde_json::to_string(&moving)?).await?;
         tx.commit().await?;
-        let moved = self.copy_to(&target, &moving, cut_off, on_progress).await;
+        let moved = self
+            .copy_to(&target, &moving, cut_off.as_ref(), on_progress)
+            .await;
         target.close().await;
         if let Err(error) = &moved
             && Failure::of(error).kind != HALF_MOVED
         {
             let tx = self.begin().await?;
-            meta::Entity::delete_by_id(MOVING_TO).exec(&tx).await?;
+            match &cut_off {
+                // As it was before.
+                Some(cut_off) => {
+                    set_meta(&tx, MOVING_TO, &serde_json::to_string(cut_off)?).await?;
+                }
+                None => {
+                    meta::Entity::delete_by_id(MOVING_TO).exec(&tx).await?;
+                }
+            }
             tx.commit().await?;
         }
         moved
@@ -112,7 +127,7 @@ impl Store {
         &self,
         target: &Self,
         moving: &Moving,
-        cut_off: Option<Moving>,
+        cut_off: Option<&Moving>,
         on_progress: OnProgress<'_>,
     ) -> anyhow::Result<Vec<Copied>> {
         let tables = copy::tables().await?;

@@ -205,8 +205,8 @@ impl Store {
             .await
     }
 
-    /// Lets a row wait until `due_at` that met with trouble which may be its own or everybody's: it is remembered, and no
-    /// attempt is counted.
+    /// Lets a row, and what else waits of its person, wait until `due_at`: it met with trouble which may be its own or
+    /// everybody's. That is remembered, and no attempt is counted.
     pub async fn postpone(
         &self,
         row: &outbox::Model,
@@ -217,6 +217,13 @@ impl Store {
         let tx = self.begin().await?;
         outbox::Entity::update_many()
             .col_expr(outbox::Column::DueAt, Expr::value(due_at))
+            .filter(outbox::Column::Target.eq(&row.target))
+            .filter(outbox::Column::Employee.eq(&row.employee))
+            .filter(outbox::Column::State.eq(state::PENDING))
+            .filter(outbox::Column::DueAt.lt(due_at))
+            .exec(&tx)
+            .await?;
+        outbox::Entity::update_many()
             .col_expr(outbox::Column::LastAttempt, Expr::value(now))
             .col_expr(
                 outbox::Column::LastError,

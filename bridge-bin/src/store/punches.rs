@@ -327,8 +327,7 @@ impl Row<'_> {
 }
 
 /// The one hot statement: the same text for both databases but for the placeholders. Returns the positions in the log
-/// of those
-/// whose key was not there before.
+/// of those whose key was not there before.
 async fn insert(
     db: &impl ConnectionTrait,
     intake: &Intake<'_>,

@@ -76,7 +76,11 @@ impl Store {
     pub(super) async fn take_in_unchanged(&self, reading: Unchanged) -> Option<bool> {
         let (told, mut answer) = oneshot::channel();
         self.unchanged.push((reading, told));
-        let turn = self.intakes.acquire().await;
+        let turn = tokio::select! {
+            biased;
+            held = &mut answer => return held.ok(),
+            turn = self.intakes.acquire() => turn,
+        };
         loop {
             match answer.try_recv() {
                 // Whoever had the turn has stored it, or tried to.

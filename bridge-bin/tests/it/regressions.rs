@@ -346,11 +346,20 @@ async fn a_crm_that_asks_to_be_left_alone_is() {
     bridge.turn().await;
     bridge.sync().await;
     let first = seen.load(Ordering::SeqCst);
-    let again = sync::run(&bridge.app, &sync::Options::default()).await;
+    // As `zk-bridge sync` asks; the scheduler waits without a word.
+    let (_shutdown, stop) = bridge_bin::lifecycle::Shutdown::new();
+    let by_hand = sync::Options {
+        although_paused: true,
+        stop: Some(stop),
+        ..sync::Options::default()
+    };
+    let again = sync::run(&bridge.app, &by_hand).await;
     assert_eq!(
         bridge_bin::Failure::of(&again.unwrap_err()).kind,
         "crm_rests"
     );
+    let by_itself = sync::run(&bridge.app, &sync::Options::default()).await;
+    assert_eq!(by_itself.unwrap().total, 0);
     let second = seen.load(Ordering::SeqCst);
     assert_eq!((first, second), (2, 2));
 }

@@ -54,7 +54,7 @@ impl Add {
             .or_else(CommKey::from_env)
             .map(|key| key.number())
             .transpose()?;
-        let app = context.app().await?;
+        let app = context.app_or_new().await?;
         let comm_key = key
             .map(|key| app.secrets.seal(&key.to_string()))
             .transpose()?;

@@ -21,6 +21,9 @@ use crate::zone;
 /// The first pause of a target in trouble, in seconds; each further one is twice as long.
 const PAUSE: i64 = 60;
 
+/// Begins what is remembered of a row that a target forbade.
+const FORBIDDEN: &str = "the target answered 403";
+
 /// So many pushes in a row that bring nothing but trouble pause a target.
 const ENOUGH: i32 = 3;
 
@@ -223,19 +226,30 @@ impl<'a> Delivery<'a> {
         Ok(portion)
     }
 
-    /// The refusal that a 403 means which these rows met before, if the target took others meanwhile: so it lets us in.
+    /// What a 403 means that is about these rows alone. They met it before, and the target took others since: so it
+    /// lets us in, and refuses these. Or they are one person's, while it took others before: they wait by themselves.
     fn of_these_alone(&self, error: &Error, rows: &[row::Model]) -> Option<Outcome> {
-        let Error::Unauthorised { status: 403, .. } = error else {
+        let Error::Unauthorised { status: 403, words } = error else {
             return None;
         };
-        let reason = error.to_string();
         let last_success = self.last_success?;
+        let first = rows.first()?;
+        let words = words.as_ref().map(|words| format!(": {words}"));
+        let reason = format!("{FORBIDDEN}{}", words.unwrap_or_default());
+        // Its further words may name the request, and differ each time.
         let met_before = |row: &row::Model| {
-            row.last_error.as_ref() == Some(&reason)
-                && row.last_attempt.is_some_and(|at| at <= last_success)
+            let told = row.last_error.as_deref().unwrap_or_default();
+            told.starts_with(FORBIDDEN) && row.last_attempt.is_some_and(|at| at <= last_success)
         };
-        let all = !rows.is_empty() && rows.iter().all(met_before);
-        all.then_some(Outcome::Rejected { reason })
+        if rows.iter().all(met_before) {
+            return Some(Outcome::Rejected { reason });
+        }
+        let is_theirs = |row: &row::Model| row.employee == first.employee;
+        (!self.is_probe && rows.iter().all(is_theirs)).then_some(Outcome::Retry {
+            after: None,
+            reach: Reach::Answered,
+            reason,
+        })
     }
 
     /// Concerns the whole target and needs a human: it is paused, and no attempt is counted.
@@ -250,14 +264,18 @@ impl<'a> Delivery<'a> {
             .note_target(id, Some((&words, PAUSE)), now)
             .await?;
         if let [row] = rows {
-            // It may be about this record after all, such as an address that its id is part of. So the next probe, when
-            // this pause is over, is another one.
+            // It may be about this record after all, such as an address that its id is part of, or about its person. So
+            // the next probe, when this pause is over, is somebody else's.
             let until = app.store.target(id).await?.and_then(|row| row.paused_until);
             let due_at = match until {
                 Some(until) if self.is_probe => until + (until - now),
                 _ => row.due_at,
             };
-            app.store.postpone(row, due_at, &words, now).await?;
+            let trouble = match error {
+                Error::Unauthorised { status: 403, .. } => FORBIDDEN,
+                _ => &words,
+            };
+            app.store.postpone(row, due_at, trouble, now).await?;
         }
         Ok(convert::crm_failure(error).into())
     }
@@ -404,7 +422,7 @@ fn is_left_alone(app: &App, row: &target::Model, options: &Options) -> anyhow::R
     };
     // The target named a time itself; asking sooner would only lengthen it.
     let asked = row.pauses == 0;
-    if asked && options.stop.is_none() {
+    if asked && options.although_paused {
         return Err(Failure::new(
             "crm_rests",
             format!(

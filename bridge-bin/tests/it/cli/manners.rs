@@ -72,6 +72,7 @@ fn an_impossible_time_is_named_with_its_line() {
 #[test]
 fn wrong_use_ends_with_2() {
     let place = Place::new();
+    place.run("init").ended(0);
     for line in [
         "",
         "dance",
@@ -235,6 +236,7 @@ fn serve_says_first_where_it_answers() {
 #[test]
 fn only_a_dead_letter_can_be_dismissed_and_only_for_a_reason() {
     let place = Place::new();
+    place.run("init").ended(0);
     let ended = place.run("crm dismiss 1 --reason gone --json").ended(1);
     assert_eq!(ended.failure(), "unknown_dead_letter");
     place.run("crm dismiss 1").ended(2);
@@ -242,7 +244,7 @@ fn only_a_dead_letter_can_be_dismissed_and_only_for_a_reason() {
 }
 
 #[test]
-fn who_only_looks_makes_no_data_directory() {
+fn a_mistyped_directory_is_not_made() {
     let place = Place::new();
     let looks = [
         "status",
@@ -258,6 +260,15 @@ fn who_only_looks_makes_no_data_directory() {
         "crm preview",
         "crm dead-letters",
         "backup all.backup",
+        "poll",
+        "process",
+        "sync --dry-run",
+        "clean-up --dry-run",
+        "schedule disable poll",
+        "crm dismiss 1 --reason gone",
+        "admin token remove grafana",
+        "device remove gate --yes",
+        "store move postgres://127.0.0.1:1/new",
     ];
     for line in looks {
         let ended = place.run(&format!("{line} --json")).ended(1);

@@ -1,12 +1,33 @@
 //! `[[targets]]` that cannot work: told before anything is sent, and to nobody who only looks.
 
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+
 use super::place::{Ended, Place};
 
 fn configured(toml: &str) -> Place {
     let place = Place::new();
     std::fs::create_dir(place.data_dir()).unwrap();
     std::fs::write(place.data_dir().join("zk-bridge.toml"), toml).unwrap();
+    place.run("init").ended(0);
     place
+}
+
+/// What `serve` says on stderr by the time it works.
+fn said_at_start(place: &Place, line: &str) -> String {
+    let mut command = place.command(line);
+    let mut serve = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut ready = String::new();
+    let stdout = serve.stdout.take().unwrap();
+    BufReader::new(stdout).read_line(&mut ready).unwrap();
+    serve.kill().unwrap();
+    let said = serve.wait_with_output().unwrap().stderr;
+    assert!(ready.contains("\"ready\":true"), "{line}: {ready}");
+    String::from_utf8(said).unwrap()
 }
 
 #[test]
@@ -41,14 +62,13 @@ id = "fine"
 url = "https://hr.example.com/"
 "#,
     );
-    for line in [
-        "serve --listen 127.0.0.1:0 --json",
-        "serve --role worker --json",
-        "sync --json",
-    ] {
-        let ended = place.run(line).ended(1);
-        ended.failure();
-        let message = ended.document()["error"]["message"].to_string();
+    let ended = place.run("sync --json").ended(1);
+    ended.failure();
+    let refused = ended.document()["error"]["message"].to_string();
+    // Terminals are read all the same.
+    let serving = said_at_start(&place, "serve --listen 127.0.0.1:0 --json");
+    let working = said_at_start(&place, "serve --role worker --json");
+    for message in [refused, serving, working] {
         for named in [
             "6 faults",
             "targets.plain.url",
@@ -61,7 +81,7 @@ url = "https://hr.example.com/"
             "targets.hook.secret is missing",
             "ZK_BRIDGE_TARGET_HOOK_SECRET",
         ] {
-            assert!(message.contains(named), "{line}: {named}: {message}");
+            assert!(message.contains(named), "{named}: {message}");
         }
         assert!(!message.contains("targets.fine"), "{message}");
     }
@@ -99,11 +119,7 @@ token_file = "/nonexistent/token"
     ] {
         place.run(&format!("{line} --json")).ended(0);
     }
-    for line in [
-        "serve --listen 127.0.0.1:0",
-        "sync",
-        "crm test --target hook",
-    ] {
+    for line in ["sync", "crm test --target hook"] {
         place.run(&format!("{line} --json")).ended(1);
     }
     let mut test = place.command("crm test --target hook --json");

@@ -99,6 +99,7 @@ fn a_comm_key_is_never_shown_or_stored_in_clear() {
 #[test]
 fn a_poll_without_devices_is_a_hint_and_no_failure() {
     let place = Place::new();
+    place.run("init").ended(0);
     let ended = place.run("poll").ended(0);
     assert!(ended.stderr.contains("zk-bridge device add"), "{ended:?}");
     let report = place.run("poll --json").ended(0).document();

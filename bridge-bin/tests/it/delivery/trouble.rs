@@ -126,6 +126,58 @@ async fn p6_a_403_that_comes_again_after_others_were_taken_is_a_refusal_too() {
 }
 
 #[tokio::test]
+async fn p6_a_person_whose_every_day_is_forbidden_holds_up_nobody() {
+    let server = forbidding("1").await;
+    // First in the queue, and more of them than the target is asked for without being let in.
+    let days = (1..=5).map(|day| punch("1", &format!("2026-03-0{day} 08:00")));
+    let others = ["2", "3"].map(|id| punch(id, "2026-03-05 08:00"));
+    let gate = terminal(days.chain(others)).await;
+    let url = server.uri();
+    let toml = format!("{NAIROBI}[crm]\nurl = \"{url}\"\nstart_date = \"2026-03-02\"\n");
+    let bridge = Bridge::new(&toml, EVENING).await;
+    bridge.add("gate", &gate).await;
+    bridge.turn().await;
+    let report = bridge.sync().await;
+    assert_eq!((report.successful, report.failed), (2, 4), "{report:?}");
+    assert!(!bridge.is_paused("crm").await);
+
+    // Alone, they pause nobody either: it has taken others before.
+    gate.punch(punch("1", "2026-03-05 17:00"));
+    bridge.turn().await;
+    assert_eq!(asked_for(&bridge).await.failed, 1);
+    assert!(!bridge.is_paused("crm").await);
+}
+
+#[tokio::test]
+async fn a_403_in_new_words_each_time_is_known_again() {
+    let server = MockServer::start().await;
+    let asked = AtomicUsize::new(0);
+    let respond = move |request: &Request| {
+        let number = asked.fetch_add(1, Ordering::Relaxed);
+        let is_theirs = String::from_utf8_lossy(&request.body).contains("\"user_id\":\"1\"");
+        let words = format!("{{\"detail\": \"not yours, request {number}\"}}");
+        if is_theirs {
+            ResponseTemplate::new(403).set_body_raw(words, "application/json")
+        } else {
+            ResponseTemplate::new(201)
+        }
+    };
+    Mock::given(method("POST"))
+        .respond_with(respond)
+        .mount(&server)
+        .await;
+    let (bridge, gate) = with_records(&server.uri(), &["1"]).await;
+    let first = sync::run(&bridge.app, &sync::Options::default()).await;
+    assert!(first.is_err());
+    gate.punch(punch("2", "2026-03-05 08:00"));
+    bridge.turn().await;
+    let report = asked_for(&bridge).await;
+    assert_eq!((report.successful, report.failed), (1, 1), "{report:?}");
+    let reason = "the target answered 403: not yours, request";
+    assert!(report.errors[0].error.contains(reason), "{report:?}");
+}
+
+#[tokio::test]
 async fn a_token_without_rights_refuses_no_record() {
     let server = MockServer::start().await;
     Mock::given(method("POST"))
