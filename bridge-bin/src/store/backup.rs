@@ -92,18 +92,20 @@ impl Store {
         let moving = Moving {
             to: shown,
             token: secret::hex(&secret::random::<16>()),
+            is_told: false,
         };
         let tx = self.begin().await?;
-        set_meta(&tx, MOVING_TO, &serde_json::to_string(&moving)?).await?;
+        moving.note(&tx).await?;
         tx.commit().await?;
         let moved = self.copy_to(&target, &moving, cut_off, on_progress).await;
         target.close().await;
         if let Err(error) = &moved
             && Failure::of(error).kind != HALF_MOVED
         {
-            let tx = self.begin().await?;
-            meta::Entity::delete_by_id(MOVING_TO).exec(&tx).await?;
-            tx.commit().await?;
+            // What remains if this fails is told, and does no harm.
+            let _ = meta::Entity::delete_by_id(MOVING_TO)
+                .exec(&self.write)
+                .await;
         }
         moved
     }
@@ -364,9 +366,16 @@ impl Store {
 pub(super) struct Moving {
     pub(super) to: String,
     token: String,
+    /// Somebody was told that it was cut off.
+    pub(super) is_told: bool,
 }
 
 impl Moving {
+    /// Notes it.
+    pub(super) async fn note(&self, tx: &Transaction) -> anyhow::Result<()> {
+        Ok(set_meta(tx, MOVING_TO, &serde_json::to_string(self)?).await?)
+    }
+
     /// The one that this database remembers.
     pub(super) async fn of(db: &impl ConnectionTrait) -> Result<Option<Self>, DbErr> {
         let row = meta::Entity::find_by_id(MOVING_TO).one(db).await?;
