@@ -97,9 +97,13 @@ impl Store {
                 || secret::hex(&secret::random::<16>()),
                 |cut_off| cut_off.token.clone(),
             );
-        let moving = Moving { to: shown, token };
+        let moving = Moving {
+            to: shown,
+            token,
+            is_told: false,
+        };
         let tx = self.begin().await?;
-        set_meta(&tx, MOVING_TO, &serde_json::to_string(&moving)?).await?;
+        moving.note(&tx).await?;
         tx.commit().await?;
         let moved = self
             .copy_to(&target, &moving, cut_off.as_ref(), on_progress)
@@ -108,17 +112,14 @@ impl Store {
         if let Err(error) = &moved
             && Failure::of(error).kind != HALF_MOVED
         {
-            let tx = self.begin().await?;
-            match &cut_off {
-                // As it was before.
-                Some(cut_off) => {
-                    set_meta(&tx, MOVING_TO, &serde_json::to_string(cut_off)?).await?;
-                }
-                None => {
-                    meta::Entity::delete_by_id(MOVING_TO).exec(&tx).await?;
-                }
-            }
-            tx.commit().await?;
+            // As it was before; what remains if this fails is told, and does no harm.
+            let _ = match &cut_off {
+                Some(cut_off) => cut_off.note(&self.write).await,
+                None => meta::Entity::delete_by_id(MOVING_TO)
+                    .exec(&self.write)
+                    .await
+                    .map(drop),
+            };
         }
         moved
     }
@@ -379,9 +380,16 @@ impl Store {
 pub(super) struct Moving {
     pub(super) to: String,
     token: String,
+    /// Somebody was told that it was cut off.
+    pub(super) is_told: bool,
 }
 
 impl Moving {
+    /// Notes it.
+    pub(super) async fn note(&self, tx: &Transaction) -> anyhow::Result<()> {
+        Ok(set_meta(tx, MOVING_TO, &serde_json::to_string(self)?).await?)
+    }
+
     /// The one that this database remembers.
     pub(super) async fn of(db: &impl ConnectionTrait) -> Result<Option<Self>, DbErr> {
         let row = meta::Entity::find_by_id(MOVING_TO).one(db).await?;

@@ -126,12 +126,18 @@ impl Store {
 
     /// What was copied here by `store move` is in use from now on; what was to be copied elsewhere is not.
     async fn note_moves(&self) -> anyhow::Result<()> {
-        if let Some(moving) = backup::Moving::of(&self.read).await? {
+        let moving = backup::Moving::of(&self.read).await?;
+        if let Some(mut moving) = moving.filter(|moving| !moving.is_told) {
+            // Whoever moves lets nobody else write, so one that is under way ends first.
+            let tx = self.begin().await?;
             tracing::warn!(
-                "a move of the data to {} is under way, or was cut off; then this database is the one in use, and \
-                 `zk-bridge store move` can be run again",
+                "a move of the data to {} was cut off; this database is still the one in use, and `zk-bridge store move` \
+                 can be run again",
                 moving.to
             );
+            moving.is_told = true;
+            moving.note(&tx).await?;
+            tx.commit().await?;
         }
         if self.meta(MOVED_FROM).await?.is_some() {
             let tx = self.begin().await?;

@@ -293,11 +293,11 @@ impl<'a> Delivery<'a> {
         } else if told.best == Best::Refusal && self.is_probe {
             app.store.end_pause(id).await?;
         }
-        if self.is_stopped() {
-            return Ok(false);
-        }
         if let Some(wait) = told.rest {
             app.store.rest_target(id, wait, now).await?;
+            return Ok(false);
+        }
+        if self.is_stopped() {
             return Ok(false);
         }
         let answered = told.best >= Best::Refusal;

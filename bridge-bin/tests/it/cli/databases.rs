@@ -198,9 +198,10 @@ fn a_move_that_died_between_its_two_commits_is_told_and_can_be_made_again() {
         looked.stderr.contains("was cut off") && looked.stderr.contains(&place.text("new")),
         "{looked:?}"
     );
-    place
+    let added = place
         .run("device add door --address 192.0.2.2 --json")
         .ended(0);
+    assert_eq!(added.stderr, "", "told once");
     place.run(&format!("{line} --json")).ended(0);
     let old = place.run("device list --json").ended(1);
     assert_eq!(old.failure(), "moved");
