@@ -90,7 +90,7 @@ pub fn rate(what: &str, count: usize, target: f64, rounds: usize, mut ours: impl
 }
 
 /// How long this thread has had a core so far, where the system tells it.
-fn cpu_time() -> Option<Duration> {
+pub fn cpu_time() -> Option<Duration> {
     let told = fs::read_to_string("/proc/thread-self/schedstat").ok()?;
     told.split_whitespace()
         .next()?

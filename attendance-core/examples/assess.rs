@@ -23,13 +23,21 @@ const HELP: &str = r#"Assesses the cases of a file: one line of JSON for each.
 
   {"id", "outcome": {records, punches, weeks?} | {error}}
 
-usage: assess [OPTIONS] FILE.json
+usage: assess [OPTIONS] FILE.json     (- reads standard input)
 
   --table    days, punches and their explanations as a table
   --full     adds `slot` and `settles_at` to the records
   --explain  adds `findings` to the records and an `explanation` to each punch
   --check    lists instead what differs from `expect`; exit 1 if anything does
   --help     this text
+
+A file has one case, or a list of them. This is one:
+
+  {"id": "a night",
+   "config": {"tz": "Africa/Nairobi", "range": {"from": "2025-11-11", "to": "2025-11-11"},
+              "shifts": [{"id": "night", "start": "20:00", "end": "05:00"}], "default_shift": "night"},
+   "punches": [{"id": "p1", "user": "29", "device": "gate", "time": "2025-11-11T20:15:00"},
+               {"id": "p2", "user": "29", "device": "gate", "time": "2025-11-12T05:10:00"}]}
 
 example: assess --table tests/data/examples.json
 "#;
@@ -45,12 +53,20 @@ fn main() -> ExitCode {
         print!("{HELP}");
         return ExitCode::SUCCESS;
     }
-    let known = |option: &String| OPTIONS.contains(&option.as_str());
-    let ([file], true) = (&files[..], options.iter().all(known)) else {
+    let strange = |option: &&String| !OPTIONS.contains(&option.as_str());
+    if let Some(option) = options.iter().find(strange) {
+        eprintln!("there is no option {option}; --help lists them");
+        return ExitCode::from(2);
+    }
+    let [file] = &files[..] else {
         eprint!("{HELP}");
         return ExitCode::from(2);
     };
-    let text = match std::fs::read_to_string(file) {
+    let text = match file.as_str() {
+        "-" => std::io::read_to_string(std::io::stdin()),
+        file => std::fs::read_to_string(file),
+    };
+    let text = match text {
         Ok(text) => text,
         Err(error) => return fail(file, &error),
     };

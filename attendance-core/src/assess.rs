@@ -1,11 +1,13 @@
 //! Strings the steps together.
 
+use std::sync::OnceLock;
+
 use chrono::NaiveDate;
 
 use crate::correct::Corrected;
 use crate::desk::{self, Desk, Locks};
 use crate::fate::Fate;
-use crate::intake::{Intake, Stamp};
+use crate::intake::{self, Intake, Stamp};
 use crate::plan::{Plan, Roster};
 use crate::schedule::Calendar;
 use crate::{
@@ -29,7 +31,7 @@ pub fn assess(
     as_of: Option<Instant>,
 ) -> Result<Outcome, Error> {
     let corrected = Corrected::new(corrections, plan.config.strategy)?;
-    let mut intake = Intake::new(punches, &corrected, plan)?;
+    let intake = Intake::new(punches, &corrected, plan)?;
     let mut work = Work {
         plan,
         calendar: Calendar::new(plan),
@@ -45,7 +47,7 @@ pub fn assess(
     let _ = work
         .records
         .try_reserve_exact(most.min(intake.readings.len() + 1024));
-    work.desk.fates = std::mem::take(&mut intake.fates);
+    work.desk.fates = vec![Fate::NoShift; intake.sources.len()];
     let mut weeks = plan.config.weekly.map(|_| Vec::new());
     for (employee, stream) in intake.streams() {
         let roster = plan.roster.get(employee);
@@ -68,7 +70,9 @@ pub fn assess(
             ids: intake.ids,
             readings: intake.readings,
             fates,
-            by_id: intake.by_id,
+            repeated: intake.repeated,
+            order: OnceLock::new(),
+            sources: intake.sources,
             employees: intake.employees,
             shifts: plan.shift_ids(),
             voided: corrected.voided,
@@ -102,7 +106,7 @@ impl<Z: Zone> Work<'_, Z> {
     ) -> Result<(), Error> {
         let (plan, instances) = (self.plan, &mut self.desk.instances);
         self.calendar.instances(plan, employee, roster, instances)?;
-        let origin = |at| intake.origin(at);
+        let origin = |at| intake::origin(intake.stamped(at));
         if plan.config.locks.is_empty() {
             self.desk.sort_out(stream, origin, roster);
         } else {
@@ -121,7 +125,7 @@ impl<Z: Zone> Work<'_, Z> {
         let locks = Locks::new(self.plan, &self.desk.instances);
         self.timely.clear();
         for &stamp in stream {
-            let received = intake.punch(stamp.punch).received;
+            let received = intake.stamped(stamp.punch).received;
             match locks.holding(stamp.instant, received) {
                 Some(until) => self.desk.fates[stamp.punch as usize] = Fate::LateLocked(until),
                 None => self.timely.push(stamp),

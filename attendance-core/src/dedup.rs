@@ -1,13 +1,13 @@
 //! Repeats of one arrival or departure (section D).
 
 use crate::intake::Stamp;
-use crate::{DuplicateReason, Kind};
+use crate::{DeviceId, DuplicateReason, Kind, UserId};
 
 /// What tells punches of the same instant apart, in the order of R7.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Origin<'a> {
-    pub(crate) device: &'a str,
-    pub(crate) user: &'a str,
+    pub(crate) device: &'a DeviceId,
+    pub(crate) user: &'a UserId,
     /// Absent is −1.
     pub(crate) state: i64,
 }

@@ -181,7 +181,7 @@ impl<'p, Z: Zone> Desk<'p, Z> {
             };
         }
         for stamp in &self.groups.orphans {
-            self.fates[stamp.punch as usize] = Fate::NO_SHIFT;
+            self.fates[stamp.punch as usize] = Fate::NoShift;
         }
     }
 

@@ -1,22 +1,22 @@
 //! The rules, kept up to date as news comes (R62; rules, section 7).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::OnceLock;
 
 use chrono::NaiveDate;
 
 use crate::correct::Corrected;
 use crate::desk::Desk;
-use crate::fate::Fate;
-use crate::intake::{self, Reading};
+use crate::fate::{Aside, Fate};
+use crate::intake::{self, Reading, Terminal};
 use crate::person::{Key, Live, Mark, Office, Person, Told};
 use crate::plan::Plan;
 use crate::rank::NONE;
 use crate::schedule::Calendar;
 use crate::{
     Changes, Correction, CorrectionId, DeviceId, EmployeeId, Error, Instant, Kept, Kind, LocalTime,
-    Note, OrphanReason, Outcome, Punch, PunchId, PunchOutcome, PunchOutcomes, PunchTime, Record,
-    Resolved, Set, UserId, Zone, week,
+    Note, Outcome, Punch, PunchId, PunchOutcome, PunchOutcomes, PunchTime, Record, Resolved, Set,
+    UserId, Zone, week,
 };
 
 /// Assesses punches as they come, and says which records each portion changed.
@@ -385,6 +385,7 @@ impl<Z: Zone> Engine<Z> {
                 .map_or(NONE, |employee| numbers[employee]),
             kind: Kind::Unknown,
             notes: held.notes,
+            aside: None,
         };
         let fate = |held: &Held| match held.fate {
             Fate::Duplicate { of, reason } => Fate::Duplicate {
@@ -396,12 +397,11 @@ impl<Z: Zone> Engine<Z> {
         let edges = held()
             .zip(0..)
             .filter_map(|((_, held), place)| Some((place, held.edge?)));
-        let mut by_id: Vec<u32> = (0..).take(places.len()).collect();
-        let ids: Vec<PunchId> = held().map(|(_, held)| held.punch.id.clone()).collect();
-        by_id.sort_unstable_by(|&a, &b| ids[a as usize].cmp(&ids[b as usize]));
         PunchOutcomes {
-            by_id: Some(by_id),
-            ids,
+            repeated: 0,
+            order: OnceLock::new(),
+            sources: (0..).take(places.len()).collect(),
+            ids: held().map(|(_, held)| held.punch.id.clone()).collect(),
             readings: held().map(|(_, held)| reading(held)).collect(),
             fates: held().map(|(_, held)| fate(held)).collect(),
             shifts: self.plan.shift_ids(),
@@ -485,28 +485,23 @@ impl<Z: Zone> Engine<Z> {
                 }
             }
         }
+        let holding = corrected.as_ref().unwrap_or(&self.corrected);
         let mut fresh_punches = Vec::with_capacity(news.len());
         for (punch, manual) in news.into_values() {
-            let terminal = intake::terminal(&self.plan, punch.device.as_str());
-            if let Some(terminal) = &terminal {
-                let zone = &self.plan.zones[terminal.zone];
-                let told = intake::told(punch, zone)?;
-                let employee = self.employee(punch, terminal.manual);
-                let barred = intake::barred(
-                    &punch.id,
-                    Some(told.time),
-                    employee.is_some(),
-                    corrected.as_ref().unwrap_or(&self.corrected),
-                    &self.plan,
-                );
-                if let (Some(employee), None, Some(overlap)) = (employee, barred, &self.overlap)
-                    && !self.people.contains_key(&employee)
-                    && let Error::OverlappingShifts { .. } = overlap
-                {
-                    return Err(overlap.of(employee));
-                }
+            if let Some(terminal) = intake::terminal(&self.plan, punch.device.as_str()) {
+                let told = intake::told(punch, &self.plan.zones[terminal.zone])?;
+                self.refuse_newcomer(punch, &terminal, told.time, holding)?;
             }
             fresh_punches.push((punch.clone(), manual));
+        }
+        for id in self.corrected.voided.keys() {
+            let at = self.ids.get(id).filter(|_| holding.voided(id).is_none());
+            let held = at.and_then(|&at| self.held[at as usize].as_ref());
+            if let Some((held, read)) = held.and_then(|held| Some((held, held.read?)))
+                && let Some(terminal) = intake::terminal(&self.plan, held.punch.device.as_str())
+            {
+                self.refuse_newcomer(&held.punch, &terminal, read, holding)?;
+            }
         }
         Ok(News {
             corrections: fresh.into_values().cloned().collect(),
@@ -516,13 +511,36 @@ impl<Z: Zone> Engine<Z> {
         })
     }
 
+    /// R26, for whoever exists through this punch alone.
+    fn refuse_newcomer(
+        &self,
+        punch: &Punch,
+        terminal: &Terminal<'_>,
+        told: LocalTime,
+        corrected: &Corrected,
+    ) -> Result<(), Error> {
+        let Some(overlap) = &self.overlap else {
+            return Ok(());
+        };
+        let time = intake::correct_clock(told, terminal.clock, &mut Set::default());
+        let employee = self.employee(punch, terminal.manual);
+        let known = employee.is_some();
+        let aside = intake::aside(&punch.id, Some(time), known, corrected, &self.plan);
+        match employee {
+            Some(employee) if aside.is_none() && !self.people.contains_key(&employee) => {
+                Err(overlap.of(employee))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// R8.
     fn employee(&self, punch: &Punch, manual: bool) -> Option<EmployeeId> {
         match &self.plan.identities {
             Some(identities) if !manual => identities
                 .employee(punch.device.as_str(), punch.user.as_str())
                 .cloned(),
-            _ => Some(EmployeeId::from(Arc::<str>::from(punch.user.clone()))),
+            _ => Some(EmployeeId::from(punch.user.clone())),
         }
     }
 
@@ -587,7 +605,7 @@ impl<Z: Zone> Engine<Z> {
             mark: None,
             shut: None,
             late: None,
-            fate: Fate::Orphan(OrphanReason::UnknownDevice),
+            fate: Fate::Aside(Aside::UnknownDevice),
             edge: None,
         };
         let at = self.free.pop().unwrap_or_else(|| {
@@ -679,7 +697,7 @@ impl<Z: Zone> Engine<Z> {
             time = Some(intake::correct_clock(told, terminal.clock, &mut held.notes));
         }
         let employee = held.employee.clone();
-        let barred = intake::barred(
+        let aside = intake::aside(
             &punch.id,
             time,
             employee.is_some(),
@@ -687,8 +705,8 @@ impl<Z: Zone> Engine<Z> {
             &self.plan,
         );
         (held.time, held.edge) = (time, None);
-        if let Some(barred) = barred {
-            held.fate = barred;
+        if let Some(aside) = aside {
+            held.fate = Fate::Aside(aside);
             held.late = None;
             return;
         }

@@ -3,10 +3,13 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use chrono::NaiveDate;
 
 use crate::intake::Reading;
+use crate::order;
+use crate::rank::NONE;
 use crate::{
     Beyond, CorrectionId, Disposition, DuplicateReason, EmployeeId, Instant, Kept, LocalTime,
     OrphanReason, PunchId, PunchOutcome, Role, Rule, ShiftId,
@@ -15,11 +18,10 @@ use crate::{
 /// What became of a punch, in numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fate {
-    Orphan(OrphanReason),
-    /// The corrections say by which one.
-    Voided,
-    /// The same id was delivered before, so it is told already (R14).
-    Repeated,
+    /// It is in no stream.
+    Aside(Aside),
+    /// That of every punch in a stream, until it is found out.
+    NoShift,
     LateLocked(NaiveDate),
     Duplicate {
         of: u32,
@@ -43,21 +45,26 @@ pub(crate) enum Fate {
     },
 }
 
-impl Fate {
-    /// That of every punch in a stream, until it is found out.
-    pub(crate) const NO_SHIFT: Self = Self::Orphan(OrphanReason::NoShift);
+/// What keeps a punch out of every stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Aside {
+    UnknownDevice,
+    UnknownEmployee,
+    ImplausibleTime,
+    /// The corrections say by which one.
+    Voided,
+    /// The same id was delivered before, so it is told already (R14).
+    Repeated,
+}
 
+impl Fate {
     /// The shift and work date that a punch belongs to.
     pub(crate) const fn place(self) -> Option<(u32, NaiveDate)> {
         match self {
             Self::Outlier { template, date, .. }
             | Self::OutOfRange { template, date }
             | Self::Used { template, date, .. } => Some((template, date)),
-            Self::Orphan(_)
-            | Self::Voided
-            | Self::Repeated
-            | Self::LateLocked(_)
-            | Self::Duplicate { .. } => None,
+            Self::Aside(_) | Self::NoShift | Self::LateLocked(_) | Self::Duplicate { .. } => None,
         }
     }
 
@@ -70,13 +77,15 @@ impl Fate {
     ) -> Disposition {
         let orphan = |reason| Disposition::Orphan { reason };
         match self {
-            Self::Orphan(reason) => orphan(reason),
+            Self::Aside(Aside::UnknownDevice) => orphan(OrphanReason::UnknownDevice),
+            Self::Aside(Aside::UnknownEmployee) => orphan(OrphanReason::UnknownEmployee),
+            Self::Aside(Aside::ImplausibleTime) => orphan(OrphanReason::ImplausibleTime),
             // It is in nobody's stream because a correction says so.
-            Self::Voided => voided().map_or(orphan(OrphanReason::NoShift), |by| {
+            Self::Aside(Aside::Voided) => voided().map_or(orphan(OrphanReason::NoShift), |by| {
                 Disposition::Voided { by }
             }),
             // Only the first one of an id is told.
-            Self::Repeated => orphan(OrphanReason::NoShift),
+            Self::Aside(Aside::Repeated) | Self::NoShift => orphan(OrphanReason::NoShift),
             Self::LateLocked(until) => Disposition::LateLocked { until },
             Self::Duplicate { of, reason } => Disposition::Duplicate {
                 reason,
@@ -108,27 +117,42 @@ impl Kept {
 
 /// What became of all punches, by id. It reads like a list of [`PunchOutcome`]s.
 ///
-/// Millions of them take a third of the room of such a list: each is put into words when it is asked for.
+/// Millions of them take a third of the room of such a list: each is put into words when it is asked for. The first
+/// question puts them in order.
 #[derive(Clone)]
 pub struct PunchOutcomes {
     pub(crate) ids: Vec<PunchId>,
     pub(crate) readings: Vec<Reading>,
+    /// Of those in streams, stream after stream.
     pub(crate) fates: Vec<Fate>,
-    /// Their places by id; `None` if they are in this order.
-    pub(crate) by_id: Option<Vec<u32>>,
+    /// Whose fates they are.
+    pub(crate) sources: Vec<u32>,
+    /// How many repeat the id of another one, and are not told.
+    pub(crate) repeated: usize,
+    /// What is found when somebody asks.
+    pub(crate) order: OnceLock<Order>,
     /// What the numbers stand for.
     pub(crate) employees: Vec<EmployeeId>,
     pub(crate) shifts: Vec<ShiftId>,
     pub(crate) voided: HashMap<PunchId, CorrectionId>,
     pub(crate) window_s: u32,
-    /// The window edges that outliers lie beyond, by place.
+    /// The window edges that outliers lie beyond, by the place of the fate.
     pub(crate) edges: Vec<(u32, LocalTime)>,
+}
+
+/// Where to find the outcomes of punches.
+#[derive(Debug, Clone)]
+pub(crate) struct Order {
+    /// Their places by id; `None` if they are in this order.
+    by_id: Option<Vec<u32>>,
+    /// The places of their fates.
+    fates: Vec<u32>,
 }
 
 impl PunchOutcomes {
     /// How many punches there are.
     pub fn len(&self) -> usize {
-        self.by_id.as_ref().map_or(self.ids.len(), Vec::len)
+        self.ids.len() - self.repeated
     }
 
     /// Whether there are none.
@@ -164,21 +188,50 @@ impl PunchOutcomes {
     }
 
     fn place(&self, position: usize) -> usize {
-        self.by_id
-            .as_ref()
-            .map_or(position, |by_id| by_id[position] as usize)
+        match &self.order().by_id {
+            Some(by_id) => by_id[position] as usize,
+            None => position,
+        }
+    }
+
+    fn order(&self) -> &Order {
+        self.order.get_or_init(|| {
+            let mut fates = vec![NONE; self.ids.len()];
+            for (place, &at) in (0..).zip(&self.sources) {
+                fates[at as usize] = place;
+            }
+            Order {
+                by_id: self.by_id(),
+                fates,
+            }
+        })
+    }
+
+    fn by_id(&self) -> Option<Vec<u32>> {
+        if self.ids.is_sorted_by(|a, b| a < b) {
+            return None;
+        }
+        let told = (0..).zip(self.ids.iter().zip(&self.readings));
+        let told = told.filter(|(_, (_, reading))| reading.aside != Some(Aside::Repeated));
+        let mut keys: Vec<u128> = told.map(|(at, (id, _))| order::key(id, at)).collect();
+        order::sort(&mut keys, &|at| &self.ids[at as usize]);
+        Some(keys.into_iter().map(order::place).collect())
     }
 
     fn tell(&self, at: usize) -> PunchOutcome {
-        let (id, reading, fate) = (&self.ids[at], self.readings[at], self.fates[at]);
+        let (id, reading) = (&self.ids[at], self.readings[at]);
+        let place = self.order().fates[at];
+        let fate = match reading.aside {
+            Some(aside) => Fate::Aside(aside),
+            None => self.fates[place as usize],
+        };
         let kept = |of: u32| {
-            let time = self.readings[of as usize].time;
-            Kept::new(&self.ids[of as usize], time, self.window_s)
+            let of = self.sources[of as usize] as usize;
+            Kept::new(&self.ids[of], self.readings[of].time, self.window_s)
         };
         let edge = || {
-            let place = |edge: &(u32, LocalTime)| (edge.0 as usize).cmp(&at);
-            let found = self.edges.binary_search_by(place).ok()?;
-            Some(self.edges[found].1)
+            let found = self.edges.binary_search_by_key(&place, |&(place, _)| place);
+            Some(self.edges[found.ok()?].1)
         };
         let voided = || self.voided.get(id).cloned();
         let place = fate.place();

@@ -1,7 +1,7 @@
 //! Points on the UTC time line (R1).
 
 use std::fmt;
-use std::num::NonZeroI32;
+use std::num::NonZeroU64;
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeDelta};
 
@@ -17,23 +17,34 @@ use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeDelta};
 /// assert_eq!(instant.to_string(), "2025-03-03T11:06:40Z");
 /// assert_eq!(instant.plus(20).since(instant), 20);
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Instant(i64);
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Instant(
+    /// Seconds since shortly before [`Instant::MIN`]: 0 is free to stand for the lack of an instant.
+    NonZeroU64,
+);
+
+/// The second before [`Instant::MIN`].
+const ZERO: i64 = -4_000_000_000_001;
 
 impl Instant {
     /// The earliest instant.
-    pub const MIN: Self = Self(-4_000_000_000_000);
+    pub const MIN: Self = Self::from_unix(i64::MIN);
     /// The latest instant.
-    pub const MAX: Self = Self(4_000_000_000_000);
+    pub const MAX: Self = Self::from_unix(i64::MAX);
 
     /// Seconds since the Unix epoch; saturates.
     pub const fn from_unix(seconds: i64) -> Self {
-        if seconds < Self::MIN.0 {
-            Self::MIN
-        } else if seconds > Self::MAX.0 {
-            Self::MAX
+        let counted = seconds.saturating_sub(ZERO);
+        let least = if counted < 1 { 1 } else { counted };
+        let most = if least > 2 * -ZERO - 1 {
+            2 * -ZERO - 1
         } else {
-            Self(seconds)
+            least
+        };
+        match NonZeroU64::new(most.unsigned_abs()) {
+            Some(counted) => Self(counted),
+            // It is 1 at least.
+            None => Self(NonZeroU64::MIN),
         }
     }
 
@@ -44,13 +55,13 @@ impl Instant {
 
     /// Seconds since the Unix epoch.
     pub const fn unix(self) -> i64 {
-        self.0
+        self.0.get().cast_signed() + ZERO
     }
 
     /// What a clock `offset_s` seconds east of UTC shows at this instant.
     pub fn civil(self, offset_s: i32) -> NaiveDateTime {
         // MIN and MAX lie well inside chrono's calendar, so the epoch is never taken.
-        DateTime::from_timestamp(self.0.saturating_add(i64::from(offset_s)), 0)
+        DateTime::from_timestamp(self.unix() + i64::from(offset_s), 0)
             .unwrap_or(DateTime::UNIX_EPOCH)
             .naive_utc()
     }
@@ -58,12 +69,18 @@ impl Instant {
     /// The instant so many seconds later (earlier if negative); saturates.
     #[must_use]
     pub const fn plus(self, seconds: i64) -> Self {
-        Self::from_unix(self.0.saturating_add(seconds))
+        Self::from_unix(self.unix().saturating_add(seconds))
     }
 
     /// Seconds from `earlier` to this instant, negative if it is not earlier.
     pub const fn since(self, earlier: Self) -> i64 {
-        self.0 - earlier.0
+        self.unix() - earlier.unix()
+    }
+}
+
+impl fmt::Debug for Instant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Instant({self})")
     }
 }
 
@@ -110,37 +127,41 @@ fn civil_and_rest(text: &str) -> Result<(NaiveDateTime, &str), chrono::ParseErro
 ///
 /// Displays as RFC 3339 with a numeric offset: `2025-03-03T08:00:00+03:00`, never `Z`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct LocalTime {
-    /// The instant's halves: a record holds many of these, and so they take three quarters of the room.
-    high: i32,
-    low: u32,
-    /// Shifted so that 0 is free to stand for the lack of a time.
-    offset: NonZeroI32,
-}
+pub struct LocalTime(
+    /// The instant above, the offset in the lowest bits: a record holds many of these, and so they take half the room.
+    NonZeroU64,
+);
+
+/// So many bits hold an offset of six days to either side.
+const OFFSET_BITS: u32 = 20;
 
 impl LocalTime {
-    /// This instant, told `offset_s` seconds east of UTC.
+    /// This instant, told `offset_s` seconds east of UTC; offsets end at six days.
     pub const fn new(instant: Instant, offset_s: i32) -> Self {
-        let (high, low) = halves(instant.0);
-        Self {
-            high,
-            low,
-            offset: match NonZeroI32::new(offset_s ^ i32::MIN) {
-                Some(offset) => offset,
-                // 68 years west of UTC, or one second less.
-                None => NonZeroI32::MIN,
-            },
+        let most = (1 << (OFFSET_BITS - 1)) - 1;
+        let offset_s = if offset_s > most { most } else { offset_s };
+        let offset_s = if offset_s < -most { -most } else { offset_s };
+        let counted = instant.0.get() << OFFSET_BITS;
+        let offset = (offset_s + most).unsigned_abs() as u64;
+        match NonZeroU64::new(counted | offset) {
+            Some(both) => Self(both),
+            // The instant is not 0.
+            None => Self(NonZeroU64::MIN),
         }
     }
 
     /// The point on the time line.
     pub const fn instant(self) -> Instant {
-        Instant(whole(self.high, self.low))
+        match NonZeroU64::new(self.0.get() >> OFFSET_BITS) {
+            Some(counted) => Instant(counted),
+            None => Instant::MIN,
+        }
     }
 
     /// Seconds east of UTC.
     pub const fn offset_s(self) -> i32 {
-        self.offset.get() ^ i32::MIN
+        let offset = self.0.get() & ((1 << OFFSET_BITS) - 1);
+        (offset as u32).cast_signed() - ((1 << (OFFSET_BITS - 1)) - 1)
     }
 
     /// What the clock on the wall shows.
@@ -152,19 +173,6 @@ impl LocalTime {
     pub(crate) fn second_of_day(self) -> i64 {
         (self.instant().unix() + i64::from(self.offset_s())).rem_euclid(86_400)
     }
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "what is cut off is the other half"
-)]
-#[expect(clippy::cast_sign_loss, reason = "the sign is in the upper half")]
-const fn halves(number: i64) -> (i32, u32) {
-    ((number >> 32) as i32, number as u32)
-}
-
-const fn whole(high: i32, low: u32) -> i64 {
-    (high as i64) << 32 | low as i64
 }
 
 impl fmt::Debug for LocalTime {
@@ -232,4 +240,31 @@ pub(crate) fn shift_date(date: NaiveDate, days: i64) -> NaiveDate {
     TimeDelta::try_days(days)
         .and_then(|days| date.checked_add_signed(days))
         .unwrap_or(ends)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instants_and_offsets_come_back_from_one_word() {
+        let instants =
+            [i64::MIN, -86_401, -1, 0, 1, 1_741_000_000, i64::MAX].map(Instant::from_unix);
+        assert!(instants.is_sorted_by(|a, b| a < b));
+        assert_eq!([instants[0], instants[6]], [Instant::MIN, Instant::MAX]);
+        assert_eq!(Instant::from_unix(-86_401).unix(), -86_401);
+        for instant in instants {
+            assert_eq!(Instant::from_unix(instant.unix()), instant);
+            for offset_s in [0, 1, -1, 50_400, -43_200, 518_400, -518_400] {
+                let time = LocalTime::new(instant, offset_s);
+                assert_eq!((time.instant(), time.offset_s()), (instant, offset_s));
+            }
+            // Nonsense stays within its part of the word.
+            for offset_s in [i32::MIN, i32::MAX] {
+                assert_eq!(LocalTime::new(instant, offset_s).instant(), instant);
+            }
+        }
+        assert_eq!(size_of::<Option<LocalTime>>(), 8);
+        assert_eq!(size_of::<Option<Instant>>(), 8);
+    }
 }

@@ -6,22 +6,23 @@ use chrono::{Datelike, NaiveDateTime};
 
 use crate::correct::Corrected;
 use crate::dedup::Origin;
-use crate::fate::Fate;
+use crate::fate::Aside;
+use crate::order;
 use crate::people::People;
 use crate::plan::{KnownDevice, Plan, SITE};
-use crate::rank::{NONE, Numbers};
+use crate::rank::{NONE, Numbers, glance};
 use crate::reading::ClockCurve;
 use crate::steady::Steady;
 use crate::{
-    DeviceId, Direction, EmployeeId, Error, Instant, Kind, LocalTime, Note, Occurrence,
-    OrphanReason, Punch, PunchId, PunchTime, Resolved, Set, Strategy, Zone,
+    DeviceId, Direction, EmployeeId, Error, Instant, Kind, LocalTime, Note, Occurrence, Punch,
+    PunchId, PunchTime, Resolved, Set, Strategy, Zone,
 };
 
 /// A punch in the stream of its employee.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Stamp {
     pub(crate) instant: Instant,
-    /// Its place among the readings.
+    /// Its place among all that are in streams.
     pub(crate) punch: u32,
     pub(crate) kind: Kind,
 }
@@ -35,6 +36,8 @@ pub(crate) struct Reading {
     pub(crate) employee: u32,
     pub(crate) kind: Kind,
     pub(crate) notes: Set<Note>,
+    /// What keeps it out of its employee's stream.
+    pub(crate) aside: Option<Aside>,
 }
 
 /// All punches, each read, and who each belongs to.
@@ -45,20 +48,17 @@ pub(crate) struct Intake<'a> {
     pub(crate) ids: Vec<PunchId>,
     /// As delivered; also those whose id was delivered before.
     pub(crate) readings: Vec<Reading>,
-    /// What is known already: all but those in a stream.
-    pub(crate) fates: Vec<Fate>,
-    /// The places of the readings by punch id, each id once; `None` if they are in this order.
-    pub(crate) by_id: Option<Vec<u32>>,
+    /// How many of them repeat one that was delivered before.
+    pub(crate) repeated: usize,
     /// By id: those in the roster and those with a plausible punch (R63).
     pub(crate) employees: Vec<EmployeeId>,
     /// The streams of all employees, one after the other, each in canonical order (R7).
     stamps: Vec<Stamp>,
+    /// Their places among the readings.
+    pub(crate) sources: Vec<u32>,
     /// Where in `stamps` each employee's stream ends.
     ends: Vec<usize>,
 }
-
-/// So many punches are looked at twice while they are near.
-const AT_ONCE: usize = 256;
 
 impl<'a> Intake<'a> {
     pub(crate) fn new<Z: Zone>(
@@ -73,38 +73,28 @@ impl<'a> Intake<'a> {
             added,
             ids: Vec::with_capacity(count),
             readings: Vec::with_capacity(count),
-            fates: Vec::with_capacity(count),
-            by_id: None,
+            repeated: 0,
             employees: Vec::new(),
             stamps: Vec::new(),
+            sources: Vec::new(),
             ends: Vec::new(),
         };
-        let mut keys: Vec<u128> = Vec::with_capacity(count);
         let mut reader = Reader::new(plan, corrected, count);
-        for punches in [told, added] {
-            for near in punches.chunks(AT_ONCE) {
-                // The first look fetches the ids from memory, all at once; after it they are cheap to share.
-                for punch in near {
-                    keys.push(id_key(&punch.id, 0, keys.len()));
-                }
-                for punch in near {
-                    intake.ids.push(punch.id.clone());
-                    intake
-                        .readings
-                        .push(reader.read(punch, intake.readings.len()));
-                }
-            }
+        for punch in told.iter().chain(added) {
+            let reading = reader.read(punch, intake.readings.len());
+            intake.ids.push(punch.id.clone());
+            intake.readings.push(reading);
         }
-        intake.sort_by_id(keys)?;
+        intake.find_repeats(&mut reader)?;
         if let Some(id) = reader.refused {
             return Err(Error::InvalidPunch { id: id.clone() });
         }
-        intake.settle_doubled(&reader);
-        intake.find_streams(reader.people, corrected, plan);
+        intake.settle_doubled(&mut reader);
+        intake.find_streams(reader.people, &reader.present);
         Ok(intake)
     }
 
-    pub(crate) fn punch(&self, at: u32) -> &'a Punch {
+    fn punch(&self, at: u32) -> &'a Punch {
         let at = at as usize;
         match self.told.get(at) {
             Some(punch) => punch,
@@ -113,53 +103,64 @@ impl<'a> Intake<'a> {
     }
 
     /// R14: the set of punches.
-    fn sort_by_id(&mut self, mut keys: Vec<u128>) -> Result<(), Error> {
-        self.fates.resize(self.ids.len(), Fate::NO_SHIFT);
+    fn find_repeats<Z: Zone>(&mut self, reader: &mut Reader<'_, '_, Z>) -> Result<(), Error> {
+        // Nearly all ids differ, and so do the numbers made from them; plain numbers sort fastest.
         if self.ids.is_sorted_by(|a, b| a < b) {
             return Ok(());
         }
-        let mut same = Vec::new();
-        order_by_id(&mut keys, &self.ids, 0, &mut same);
-        for &(first, again) in &same {
-            if self.punch(first) != self.punch(again) {
-                return Err(Error::ConflictingPunchId {
-                    id: self.ids[first as usize].clone(),
-                });
+        let key = |(at, id): (u64, &PunchId)| glance(id.as_str()) << 32 | at;
+        let mut keys: Vec<u64> = (0..).zip(&self.ids).map(key).collect();
+        keys.sort_unstable();
+        let mut conflict: Option<&PunchId> = None;
+        for alike in keys.chunk_by_mut(|a, b| a >> 32 == b >> 32) {
+            if alike.len() == 1 {
+                continue;
             }
-            self.fates[again as usize] = Fate::Repeated;
+            let id = |key: u64| &self.ids[low_half(key) as usize];
+            alike.sort_unstable_by(|&a, &b| (id(a), a).cmp(&(id(b), b)));
+            for pair in alike.windows(2).filter(|pair| id(pair[0]) == id(pair[1])) {
+                let [first, again] = [pair[0], pair[1]].map(low_half);
+                if self.punch(first) != self.punch(again) {
+                    let known = conflict.unwrap_or(id(pair[1]));
+                    conflict = Some(known.min(id(pair[1])));
+                }
+                let again = &mut self.readings[again as usize];
+                reader.take_out(again);
+                again.aside = Some(Aside::Repeated);
+                self.repeated += 1;
+            }
         }
-        let mut by_id: Vec<u32> = keys.into_iter().map(low_half).collect();
-        if !same.is_empty() {
-            by_id.retain(|&at| self.fates[at as usize] != Fate::Repeated);
+        match conflict {
+            Some(id) => Err(Error::ConflictingPunchId { id: id.clone() }),
+            None => Ok(()),
         }
-        self.by_id = Some(by_id);
-        Ok(())
     }
 
     /// R3, second step: the record before on the same device decides which occurrence it was.
-    fn settle_doubled<Z: Zone>(&mut self, reader: &Reader<'_, '_, Z>) {
+    fn settle_doubled<Z: Zone>(&mut self, reader: &mut Reader<'_, '_, Z>) {
         if reader.doubled.is_empty() {
             return;
         }
+        let plan = reader.plan;
         let line = |punch: &'a Punch| (punch.device.as_str(), punch.user.as_str());
         let doubled = reader.doubled.iter();
         let mut chains: HashMap<_, Chain<'_>> = doubled
             .map(|&at| (line(self.punch(at)), Vec::new()))
             .collect();
-        for (at, fate) in (0..).zip(&self.fates) {
+        for (at, reading) in (0..).zip(&self.readings) {
             let punch = self.punch(at);
             if let Some(seq) = punch.seq
-                && !matches!(fate, Fate::Repeated)
+                && reading.aside != Some(Aside::Repeated)
                 && let Some(chain) = chains.get_mut(&line(punch))
             {
                 chain.push((seq, &punch.id, at));
             }
         }
         for ((device, _), mut chain) in chains {
-            let Some(terminal) = terminal(reader.plan, device) else {
+            let Some(terminal) = terminal(plan, device) else {
                 continue;
             };
-            let zone = &reader.plan.zones[terminal.zone];
+            let zone = &plan.zones[terminal.zone];
             // By record number, then by id.
             chain.sort_unstable();
             let mut before: Option<Instant> = None;
@@ -176,30 +177,21 @@ impl<'a> Intake<'a> {
                 {
                     time = read(second, civil);
                     let reading = &mut self.readings[at as usize];
+                    reader.take_out(reading);
                     reading.time = Some(correct_clock(time, terminal.clock, &mut reading.notes));
+                    reader.place(punch, reading);
                 }
                 before = Some(time.instant());
             }
         }
     }
 
-    /// R6 to R10: finds the punches of each employee, and says what keeps the others out.
-    fn find_streams<Z>(&mut self, people: People<'_, Z>, corrected: &Corrected, plan: &Plan<Z>) {
+    /// R10: finds the punches of each employee; `present` says how many each number has.
+    fn find_streams<Z>(&mut self, people: People<'_, Z>, present: &[usize]) {
         let (employees, ranks) = people.rank();
         let mut counts = vec![0; employees.len()];
-        let readings = self.readings.iter_mut().zip(&mut self.fates);
-        for ((reading, fate), id) in readings.zip(&self.ids) {
-            if let Some(employee) = ranks.get(reading.employee as usize) {
-                reading.employee = *employee;
-            }
-            if matches!(fate, Fate::Repeated) {
-                continue;
-            }
-            let known = reading.employee != NONE;
-            match barred(id, reading.time, known, corrected, plan) {
-                Some(barred) => *fate = barred,
-                None => counts[reading.employee as usize] += 1,
-            }
+        for (&rank, &present) in ranks.iter().zip(present) {
+            counts[rank as usize] = present;
         }
         // Each is put where its employee's part is: what comes in order stays in order.
         let mut ends = counts;
@@ -213,8 +205,11 @@ impl<'a> Intake<'a> {
             kind: Kind::Unknown,
         };
         let mut stamps = vec![nothing; total];
-        for (punch, (reading, fate)) in (0..).zip(self.readings.iter().zip(&self.fates)) {
-            if let (Fate::NO_SHIFT, Some(time)) = (*fate, reading.time) {
+        for (punch, reading) in (0..).zip(&mut self.readings) {
+            if let Some(&rank) = ranks.get(reading.employee as usize) {
+                reading.employee = rank;
+            }
+            if let (None, Some(time)) = (reading.aside, reading.time) {
                 let end = &mut ends[reading.employee as usize];
                 stamps[*end] = Stamp {
                     instant: time.instant(),
@@ -224,44 +219,47 @@ impl<'a> Intake<'a> {
                 *end += 1;
             }
         }
-        let (mut keys, mut sorted, mut begin) = (Vec::new(), Vec::new(), 0);
+        let (mut buffers, mut begin) = (Buffers::default(), 0);
         for &end in &ends {
-            self.put_in_order(&mut stamps[begin..end], &mut keys, &mut sorted);
+            self.put_in_order(&mut stamps[begin..end], &mut buffers);
             begin = end;
+        }
+        self.sources = stamps.iter().map(|stamp| stamp.punch).collect();
+        for (place, stamp) in (0..).zip(&mut stamps) {
+            stamp.punch = place;
         }
         (self.employees, self.ends, self.stamps) = (employees, ends, stamps);
     }
 
-    /// R7. `keys` and `sorted` are buffers.
-    fn put_in_order(&self, stream: &mut [Stamp], keys: &mut Vec<u64>, sorted: &mut Vec<Stamp>) {
+    /// R7. The stamps still have their places among the readings.
+    fn put_in_order(&self, stream: &mut [Stamp], buffers: &mut Buffers) {
         if !stream.is_sorted_by_key(|stamp| stamp.instant) {
-            let earliest = stream.iter().map(|stamp| stamp.instant).min();
-            let earliest = earliest.unwrap_or(Instant::MIN);
-            // Plain numbers sort fastest: seconds, and which it is.
-            let key = |(nth, stamp): (u32, &Stamp)| {
-                let second = u32::try_from(stamp.instant.since(earliest)).ok()?;
-                Some(u64::from(second) << 32 | u64::from(nth))
-            };
-            keys.clear();
-            keys.extend((0..=u32::MAX).zip(&*stream).map_while(key));
-            if keys.len() == stream.len() {
-                keys.sort_unstable();
-                sorted.clear();
-                let in_order = keys
-                    .iter()
-                    .map(|&key| stream[low_half(key.into()) as usize]);
-                sorted.extend(in_order);
-                stream.copy_from_slice(sorted);
-            } else {
-                // More than a century apart.
-                stream.sort_by_key(|stamp| stamp.instant);
-            }
+            stream.sort_unstable_by_key(|stamp| stamp.instant);
         }
         // And then what happened in the same second by all the rest.
         for same in stream.chunk_by_mut(|a, b| a.instant == b.instant) {
-            if same.len() > 1 {
-                let rest =
-                    |stamp: &Stamp| (self.origin(stamp.punch), &self.ids[stamp.punch as usize]);
+            let [first, rest @ ..] = &*same else { continue };
+            if rest.is_empty() {
+                continue;
+            }
+            let id = |stamp: &Stamp| &self.ids[stamp.punch as usize];
+            let origin = |stamp: &Stamp| origin(self.punch(stamp.punch));
+            let first = origin(first);
+            if rest.iter().all(|stamp| origin(stamp) == first) {
+                let keys = &mut buffers.ids;
+                keys.clear();
+                keys.extend(
+                    (0..)
+                        .zip(&*same)
+                        .map(|(nth, stamp)| order::key(id(stamp), nth)),
+                );
+                order::sort(keys, &|nth| id(&same[nth as usize]));
+                let sorted = keys.iter().map(|&key| same[order::place(key) as usize]);
+                buffers.arranged.clear();
+                buffers.arranged.extend(sorted);
+                same.copy_from_slice(&buffers.arranged);
+            } else {
+                let rest = |stamp: &Stamp| (origin(stamp), id(stamp));
                 same.sort_unstable_by(|a, b| rest(a).cmp(&rest(b)));
             }
         }
@@ -275,14 +273,34 @@ impl<'a> Intake<'a> {
         self.employees.iter().zip(streams)
     }
 
-    pub(crate) fn origin(&self, at: u32) -> Origin<'a> {
-        let punch = self.punch(at);
-        Origin {
-            device: punch.device.as_str(),
-            user: punch.user.as_str(),
-            state: punch.state.unwrap_or(-1),
-        }
+    /// The punch of a stamp.
+    pub(crate) fn stamped(&self, at: u32) -> &'a Punch {
+        self.punch(self.sources[at as usize])
     }
+}
+
+pub(crate) fn origin(punch: &Punch) -> Origin<'_> {
+    Origin {
+        device: &punch.device,
+        user: &punch.user,
+        state: punch.state.unwrap_or(-1),
+    }
+}
+
+/// What streams are put in order with.
+#[derive(Default)]
+struct Buffers {
+    ids: Vec<u128>,
+    arranged: Vec<Stamp>,
+}
+
+/// The place that is in the lower half of a sorting key.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "what is cut off is the other half"
+)]
+const fn low_half(key: u64) -> u32 {
+    key as u32
 }
 
 /// Punches with a record number, and their places.
@@ -299,6 +317,8 @@ struct Reader<'a, 'p, Z> {
     devices: Numbers<'a>,
     /// By the device's number.
     terminals: Vec<Option<Terminal<'p>>>,
+    /// How many punches go into each stream, by the person's number.
+    present: Vec<usize>,
     /// Which need the record before (R3).
     doubled: Vec<u32>,
     /// Of those whose year no rule knows, the first by id.
@@ -315,6 +335,7 @@ impl<'a, 'p, Z: Zone> Reader<'a, 'p, Z> {
             users: Numbers::new(count),
             devices: Numbers::new(count),
             terminals: Vec::new(),
+            present: Vec::new(),
             doubled: Vec::new(),
             refused: None,
         }
@@ -331,8 +352,10 @@ impl<'a, 'p, Z: Zone> Reader<'a, 'p, Z> {
             employee: NONE,
             kind: Kind::Unknown,
             notes: Set::EMPTY,
+            aside: None,
         };
         let Some(terminal) = &self.terminals[device as usize] else {
+            self.place(punch, &mut reading);
             return reading;
         };
         if let Ok(told) = told(punch, &self.zones[terminal.zone]) {
@@ -349,63 +372,29 @@ impl<'a, 'p, Z: Zone> Reader<'a, 'p, Z> {
         let user = self.users.of(punch.user.as_str());
         reading.employee = self.people.find(device, user, terminal.manual, punch);
         reading.kind = kind(punch, terminal.direction, self.corrected, self.plan);
+        self.place(punch, &mut reading);
         reading
     }
-}
 
-/// So many bytes of an id fit into a number beside a place.
-const BYTES: usize = 12;
-
-/// A number that compares like a part of the id, and then like its place.
-fn id_key(id: &PunchId, part: usize, at: usize) -> u128 {
-    let text = id.as_str().as_bytes();
-    let rest = text.get(part * BYTES..).unwrap_or_default();
-    let number = |bytes: &[u8], most: usize| {
-        let bytes = &bytes[..bytes.len().min(most)];
-        let number = bytes
-            .iter()
-            .fold(0_u64, |number, &byte| number << 8 | u64::from(byte));
-        // Shorter ones come first.
-        number << (8 * (most - bytes.len()))
-    };
-    let (high, low) = match rest.split_first_chunk() {
-        Some((eight, rest)) => (u64::from_be_bytes(*eight), number(rest, BYTES - 8)),
-        None if rest.is_empty() => (0, 0),
-        None => (number(rest, 8), 0),
-    };
-    u128::from(high) << 64 | u128::from(low) << 32 | at as u128
-}
-
-/// Sorts plain numbers, and what has the same ones by the next part of the ids. Whoever has many parts alike is
-/// compared by the whole text. `same` receives who has the id of the one before.
-fn order_by_id(keys: &mut [u128], ids: &[PunchId], part: usize, same: &mut Vec<(u32, u32)>) {
-    keys.sort_unstable();
-    for alike in keys.chunk_by_mut(|a, b| a >> 32 == b >> 32) {
-        if alike.len() == 1 {
-            continue;
-        }
-        let id = |key: u128| &ids[low_half(key) as usize];
-        if alike.len() < 32 || part == 7 {
-            // Stable, so that equal ids stay in the order of delivery.
-            alike.sort_by(|&a, &b| id(a).cmp(id(b)));
-            let equal = alike.windows(2).filter(|pair| id(pair[0]) == id(pair[1]));
-            same.extend(equal.map(|pair| (low_half(pair[0]), low_half(pair[1]))));
-        } else {
-            for key in &mut *alike {
-                *key = id_key(id(*key), part + 1, low_half(*key) as usize);
+    /// R6 to R9: puts a punch into its stream, or says what keeps it out.
+    fn place(&mut self, punch: &Punch, reading: &mut Reading) {
+        let known = reading.employee != NONE;
+        reading.aside = aside(&punch.id, reading.time, known, self.corrected, self.plan);
+        if reading.aside.is_none() {
+            let person = reading.employee as usize;
+            if person >= self.present.len() {
+                self.present.resize(person + 1, 0);
             }
-            order_by_id(alike, ids, part + 1, same);
+            self.present[person] += 1;
         }
     }
-}
 
-/// The place that is in the lower 32 bits of a sorting key.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "what is cut off is the rest"
-)]
-const fn low_half(key: u128) -> u32 {
-    key as u32
+    /// Takes a punch out of its stream, if it is in one.
+    fn take_out(&mut self, reading: &Reading) {
+        if reading.aside.is_none() {
+            self.present[reading.employee as usize] -= 1;
+        }
+    }
 }
 
 /// What the plan knows about a device.
@@ -515,21 +504,21 @@ pub(crate) fn read(instant: Instant, civil: NaiveDateTime) -> LocalTime {
 }
 
 /// R9: the first reason that keeps a punch out of the streams.
-pub(crate) fn barred<Z>(
+pub(crate) fn aside<Z>(
     id: &PunchId,
     time: Option<LocalTime>,
     known: bool,
     corrected: &Corrected,
     plan: &Plan<Z>,
-) -> Option<Fate> {
+) -> Option<Aside> {
     if corrected.voided(id).is_some() {
-        return Some(Fate::Voided);
+        return Some(Aside::Voided);
     }
     let Some(time) = time else {
-        return Some(Fate::Orphan(OrphanReason::UnknownDevice));
+        return Some(Aside::UnknownDevice);
     };
     if !known {
-        return Some(Fate::Orphan(OrphanReason::UnknownEmployee));
+        return Some(Aside::UnknownEmployee);
     }
     let early = plan
         .config
@@ -539,7 +528,7 @@ pub(crate) fn barred<Z>(
         .config
         .plausible_until
         .is_some_and(|until| time.instant() > until);
-    (early || late).then_some(Fate::Orphan(OrphanReason::ImplausibleTime))
+    (early || late).then_some(Aside::ImplausibleTime)
 }
 
 /// R11–R13, and what a human said.

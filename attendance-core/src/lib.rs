@@ -100,6 +100,7 @@ mod judge;
 pub mod manual;
 mod measure;
 mod month;
+mod order;
 mod outcome;
 mod outlier;
 mod pair;

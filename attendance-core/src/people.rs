@@ -1,7 +1,6 @@
 //! Who is who (R8).
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use crate::plan::Plan;
 use crate::rank::{NONE, ranking};
@@ -48,7 +47,7 @@ impl<'p, Z> People<'p, Z> {
                     self.by_user.resize(user + 1, NONE);
                 }
                 if self.by_user[user] == NONE {
-                    let employee = EmployeeId::from(Arc::<str>::from(punch.user.clone()));
+                    let employee = EmployeeId::from(punch.user.clone());
                     self.by_user[user] = self.number(employee);
                 }
                 self.by_user[user]

@@ -34,8 +34,8 @@ pub(crate) struct Mark {
 impl Mark {
     fn origin(&self) -> Origin<'_> {
         Origin {
-            device: self.device.as_str(),
-            user: self.user.as_str(),
+            device: &self.device,
+            user: &self.user,
             state: self.state,
         }
     }
@@ -313,7 +313,7 @@ impl Person {
             .calendar
             .window(office.plan, roster, from, to, &mut office.desk.instances);
         office.desk.fates.clear();
-        office.desk.fates.resize(stream.len(), Fate::NO_SHIFT);
+        office.desk.fates.resize(stream.len(), Fate::NoShift);
         office.desk.edges.clear();
     }
 

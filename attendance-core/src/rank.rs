@@ -42,7 +42,7 @@ impl<'a> Numbers<'a> {
     }
 
     fn at_a_glance(&mut self, text: &'a str) -> u32 {
-        let glance = glance(text.as_bytes()) & (self.by_glance.len() - 1);
+        let glance = usize::try_from(glance(text)).unwrap_or(0) & (self.by_glance.len() - 1);
         let (known, number) = self.by_glance[glance];
         if known == text && number != NONE {
             return number;
@@ -54,18 +54,27 @@ impl<'a> Numbers<'a> {
     }
 }
 
-/// A number that differs for most texts: it follows from their length and ends.
-fn glance(text: &[u8]) -> usize {
-    let mixed = match (text.first_chunk(), text.last_chunk()) {
-        (Some(first), Some(last)) => {
-            u64::from_le_bytes(*first).rotate_left(23) ^ u64::from_le_bytes(*last)
+/// A number of 32 bits that differs for most texts.
+pub(crate) fn glance(text: &str) -> u64 {
+    let text = text.as_bytes();
+    let mix =
+        |mixed: u64, word: u64| (mixed.rotate_left(23) ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let (words, _) = text.as_chunks();
+    let mixed = words.iter().fold(text.len() as u64, |mixed, word| {
+        mix(mixed, u64::from_le_bytes(*word))
+    });
+    // The end once more, so that there is nothing left over.
+    let mixed = match (text.last_chunk(), text.first_chunk(), text.last_chunk()) {
+        (Some(last), ..) => mix(mixed, u64::from_le_bytes(*last)),
+        (None, Some(first), Some(last)) => {
+            let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
+            mix(mixed, u64::from(first) << 32 | u64::from(last))
         }
         _ => text
             .iter()
-            .fold(0, |mixed, &byte| mixed << 8 | u64::from(byte)),
+            .fold(mixed, |mixed, &byte| mix(mixed, byte.into())),
     };
-    let mixed = mixed.wrapping_add(text.len() as u64);
-    (mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as usize
+    mixed >> 32
 }
 
 /// The rank of each text among them all.

@@ -14,7 +14,7 @@ use crate::Instant;
 /// must not change twice within a day (in the whole zone database they never do), and neither question may panic, also
 /// at the ends of the calendar.
 pub trait Zone {
-    /// Seconds east of UTC at an instant.
+    /// Seconds east of UTC at an instant, within six days.
     fn offset_at(&self, instant: Instant) -> i32;
 
     /// The instants at which clocks showed this civil time.

@@ -1,8 +1,8 @@
 //! How fast punches come in, are assessed and go out, beside software terminals and a software CRM on this machine.
 //!
 //! ```text
-//! cargo run --release -p bridge-bin --all-features --example speed -- pipeline [PUNCHES]
-//! cargo run --release -p bridge-bin --all-features --example speed -- fleet [TERMINALS]
+//! cargo run --release -p bridge-bin --example speed -- pipeline [PUNCHES]
+//! cargo run --release -p bridge-bin --example speed -- fleet [TERMINALS]
 //! ```
 //!
 //! `pipeline` reads a terminal with so many punches (100,000 unless said otherwise) into a new `SQLite` store, reads it

@@ -49,6 +49,9 @@ impl App {
         kind: Kind,
     ) -> anyhow::Result<Self> {
         let store = Store::open(Location::of(&data_dir, &config.database_url), kind).await?;
+        if store.finish_restore(&data_dir).await? {
+            tracing::warn!("the key of the backup that was restored is in place now");
+        }
         let secrets = SecretKey::load(&data_dir)?;
         let zone = zone::lookup(&config.timezone.0)?;
         let node = format!(

@@ -46,8 +46,8 @@ pub struct Config {
     pub polling: Polling,
     /// When jobs run.
     pub schedule: Schedule,
-    /// Where records are sent.
-    pub crm: Crm,
+    /// Where records are sent. Without `url` nothing is, and everything else works.
+    pub crm: targets::Target,
     /// What is thrown away, and when.
     pub retention: Retention,
     /// What somebody is told about.
@@ -193,59 +193,6 @@ impl Default for Schedule {
             process: cron("5 * * * *"),
             sync: cron("*/30 * * * *"),
             clean_up: cron("0 2 * * *"),
-        }
-    }
-}
-
-/// Where records are sent. Without `url` nothing is, and everything else works.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Crm {
-    /// HTTPS, or http to loopback.
-    pub url: String,
-    /// Where batches go; none, if the CRM takes none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub batch_url: Option<String>,
-    /// `Authorization: Token …`; better in `token_file` or the environment.
-    #[serde(serialize_with = "expose", skip_serializing_if = "no_secret")]
-    pub token: SecretString,
-    /// A file whose first line is the token.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub token_file: Option<PathBuf>,
-    /// Seconds to wait for an answer.
-    pub request_timeout_seconds: u32,
-    /// Records sent per run of a batch.
-    pub batch_size: u32,
-    /// Requests under way at the same time.
-    pub concurrency: u32,
-    /// Attempts after which a record counts as failed; it is still tried, ever more rarely.
-    pub max_retries: u32,
-    /// First wait after a failed attempt; doubles up to six hours.
-    pub retry_seconds: u32,
-    /// Days before this date are assessed, never sent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub start_date: Option<DateText>,
-    /// Also send days on which the person is still at work.
-    pub send_in_progress: bool,
-    /// Also send days off and holidays.
-    pub send_days_off: bool,
-}
-
-impl Default for Crm {
-    fn default() -> Self {
-        Self {
-            url: String::new(),
-            batch_url: None,
-            token: SecretString::default(),
-            token_file: None,
-            request_timeout_seconds: 30,
-            batch_size: 100,
-            concurrency: 1,
-            max_retries: 3,
-            retry_seconds: 30,
-            start_date: None,
-            send_in_progress: false,
-            send_days_off: false,
         }
     }
 }
@@ -841,7 +788,7 @@ impl Config {
 
     /// All places that records are sent to; the one of `[crm]` comes first.
     pub fn targets(&self) -> Vec<targets::Target> {
-        let crm = (!self.crm.url.is_empty()).then(|| targets::Target::from(&self.crm));
+        let crm = (!self.crm.url.is_empty()).then(|| self.crm.as_crm());
         crm.into_iter()
             .chain(self.targets.iter().cloned())
             .collect()
@@ -878,15 +825,6 @@ impl Config {
             ("polling.concurrency", self.polling.concurrency, 1, 1000),
             ("polling.lease_seconds", self.polling.lease_seconds, 2, 3600),
             ("polling.retry_seconds", self.polling.retry_seconds, 1, 900),
-            (
-                "crm.request_timeout_seconds",
-                self.crm.request_timeout_seconds,
-                1,
-                600,
-            ),
-            ("crm.batch_size", self.crm.batch_size, 1, 10_000),
-            ("crm.concurrency", self.crm.concurrency, 1, 100),
-            ("crm.retry_seconds", self.crm.retry_seconds, 1, 21_600),
         ];
         for (name, value, least, most) in limits {
             if !(least..=most).contains(&value) {
@@ -912,7 +850,7 @@ impl Config {
                 .into());
             }
         }
-        targets::check(&self.targets)?;
+        targets::check(&self.crm, &self.targets)?;
         self.mail.check()?;
         self.alarms.check()
     }

@@ -13,7 +13,7 @@ use chrono::{NaiveDate, NaiveDateTime, NaiveTime, Weekday};
 use crm_client::{FrappeOptions, OdooOptions, TargetOptions, TemplateOptions, Token, Trust};
 use jiff::Timestamp;
 use jiff::tz::{AmbiguousOffset, TimeZone};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -436,12 +436,45 @@ fn record_id(employee: &str, date: NaiveDate, shift: Option<&str>, slot: &str) -
 
 /// The configured target.
 pub fn target(target: &Target) -> anyhow::Result<crm_client::Target> {
+    Ok(target_with(target, &target.credential()?, trust(target)?)?)
+}
+
+/// The configured target, only to look at what it would be sent: without what it takes to send it.
+pub fn target_to_look_at(target: &Target) -> anyhow::Result<crm_client::Target> {
+    let credential = target.credential().unwrap_or_else(|_| STAND_IN.into());
+    Ok(target_with(target, &credential, Trust::System)?)
+}
+
+/// Why nothing could be delivered to the configured target, as far as that shows without asking it.
+pub fn target_faults(target: &Target) -> Vec<Failure> {
+    let (mut credential, mut trusted) = (STAND_IN.into(), Trust::System);
+    let mut faults = Vec::new();
+    // What is missing must not hide what else is wrong.
+    match target.credential() {
+        Ok(found) => credential = found,
+        Err(error) => faults.push(Failure::of(&error)),
+    }
+    match trust(target) {
+        Ok(found) => trusted = found,
+        Err(error) => faults.push(Failure::of(&error)),
+    }
+    faults.extend(target_with(target, &credential, trusted).err());
+    faults
+}
+
+/// In the place of a secret that is not there.
+const STAND_IN: &str = "missing";
+
+fn target_with(
+    target: &Target,
+    credential: &SecretString,
+    trust: Trust,
+) -> Result<crm_client::Target, Failure> {
     let kind = match target.kind() {
         EntryKind::Day => crm_client::Kind::Day,
         EntryKind::Punch => crm_client::Kind::Punch,
         EntryKind::Session => crm_client::Kind::Session,
     };
-    let mut token = target.token()?;
     let connector = match target.connector {
         Connector::Json => crm_client::Connector::Json {
             batch_url: target.batch_url.clone(),
@@ -449,7 +482,8 @@ pub fn target(target: &Target) -> anyhow::Result<crm_client::Target> {
         Connector::DeviceExport => crm_client::Connector::DeviceExport,
         Connector::DeviceData => crm_client::Connector::DeviceData,
         Connector::Template => {
-            crm_client::Connector::Template(Box::new(template_of(target, kind)?))
+            let options = template_of(target, kind).map_err(|error| Failure::of(&error))?;
+            crm_client::Connector::Template(Box::new(options))
         }
         Connector::Frappe => {
             let mut options = FrappeOptions::default();
@@ -469,10 +503,7 @@ pub fn target(target: &Target) -> anyhow::Result<crm_client::Target> {
             }
             crm_client::Connector::Odoo(options)
         }
-        Connector::Webhook => {
-            token = target.secret.clone();
-            crm_client::Connector::Webhook { kind }
-        }
+        Connector::Webhook => crm_client::Connector::Webhook { kind },
     };
     let many = |count: u32| {
         usize::try_from(count)
@@ -483,12 +514,42 @@ pub fn target(target: &Target) -> anyhow::Result<crm_client::Target> {
     let mut options = TargetOptions::new(&target.url, connector);
     options.batch_size = many(target.batch_size);
     options.concurrency = many(target.concurrency);
-    options.token = Some(token.expose_secret())
+    options.token = Some(credential.expose_secret())
         .filter(|token| !token.is_empty())
         .map(Token::new);
     options.timeout = Duration::from_secs(u64::from(target.request_timeout_seconds));
-    options.trust = trust(target)?;
-    crm_client::Target::new(options).map_err(|error| crm_failure(&error).into())
+    options.trust = trust;
+    crm_client::Target::new(options).map_err(|error| refused_setting(target, &error))
+}
+
+/// The failure of a target that its settings make impossible, under the name that the setting has in the file.
+fn refused_setting(target: &Target, error: &crm_client::Error) -> Failure {
+    use crm_client::Error::{BadAddress, BadOption, BadTemplate, BadToken, Insecure};
+    let by_credential = match target.connector {
+        Connector::Webhook => "secret",
+        _ => "token",
+    };
+    let field = match error {
+        BadTemplate { part, .. } => part,
+        BadToken => by_credential,
+        BadOption { option, .. } => match *option {
+            "token" => by_credential,
+            "authority" => "ca_file",
+            "login" => "user",
+            // What stands in a setting of another name says itself which.
+            "JSON pointer" => "success or remote_id",
+            option => option,
+        },
+        // Of two the message shows which one is meant.
+        BadAddress { .. } | Insecure { .. } if target.batch_url.is_some() => "url or batch_url",
+        BadAddress { .. } | Insecure { .. } => "url",
+        _ => return crm_failure(error),
+    };
+    let failure = crm_failure(error);
+    Failure {
+        message: format!("{}: {}", target.setting(field), failure.message),
+        ..failure
+    }
 }
 
 fn template_of(target: &Target, kind: crm_client::Kind) -> anyhow::Result<TemplateOptions> {

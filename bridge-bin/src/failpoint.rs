@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `commit.before`, `commit.after` | around every commit of the store |
 //! | `renew.before`, `renew.after` | around the renewal of a lease |
+//! | `backup` | before a backup takes its name |
 //! | `sent` | between the answer of a target and the note of it |
 
 /// Comes by the point `name`.

@@ -27,6 +27,23 @@ impl Failure {
         }
     }
 
+    /// Several failures told as one, so that nobody mends them one start at a time; none if there are none. The kind is
+    /// that of the first.
+    pub fn together(mut all: Vec<Self>) -> Option<Self> {
+        if all.len() < 2 {
+            return all.pop();
+        }
+        let each: Vec<String> = all
+            .iter()
+            .map(|failure| format!("\n- {} {}", failure.message, failure.remedy))
+            .collect();
+        Some(Self::new(
+            all.first()?.kind,
+            format!("{} faults were found:{}", all.len(), each.concat()),
+            "Mend them all, then start again.",
+        ))
+    }
+
     /// The kind of whatever the database is to blame for.
     pub const DATABASE: &'static str = "database";
 
@@ -59,3 +76,23 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+#[cfg(test)]
+mod tests {
+    use super::Failure;
+
+    #[test]
+    fn several_failures_are_told_as_one() {
+        let one = |name: &str| Failure::new("config", format!("{name} is 0."), "Choose another.");
+        assert_eq!(Failure::together(Vec::new()), None);
+        assert_eq!(Failure::together(vec![one("a")]), Some(one("a")));
+        let both = Failure::together(vec![one("a"), one("b")]).unwrap();
+        assert_eq!(
+            (both.kind, both.message.as_str()),
+            (
+                "config",
+                "2 faults were found:\n- a is 0. Choose another.\n- b is 0. Choose another."
+            )
+        );
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use url::{Host, Url};
+use url::Url;
 
 use crate::Error;
 
@@ -31,7 +31,7 @@ pub(crate) fn address(text: &str) -> Result<Url, Error> {
             "it holds a user name or password; set the token instead",
         ));
     }
-    if url.scheme() == "http" && !is_loopback(&url) {
+    if url.scheme() == "http" && !is_local(&url) {
         return Err(Error::Insecure {
             address: plain(&url),
         });
@@ -39,13 +39,25 @@ pub(crate) fn address(text: &str) -> Result<Url, Error> {
     Ok(url)
 }
 
-pub(crate) fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name.trim_end_matches('.').eq_ignore_ascii_case("localhost"),
-        Some(Host::Ipv4(address)) => IpAddr::V4(address).is_loopback(),
-        Some(Host::Ipv6(address)) => IpAddr::V6(address).is_loopback(),
-        None => false,
-    }
+/// Whether a host, by name or address, is this very machine: only there plain http may go.
+///
+/// ```
+/// use crm_client::is_loopback;
+///
+/// assert!(["localhost", "127.0.0.1", "[::1]"].into_iter().all(is_loopback));
+/// assert!(!is_loopback("localhost.example"));
+/// ```
+pub fn is_loopback(host: &str) -> bool {
+    let host = host.trim_matches(['[', ']']).trim_end_matches('.');
+    host.eq_ignore_ascii_case("localhost")
+        || host
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}
+
+/// The same of an address.
+pub(crate) fn is_local(url: &Url) -> bool {
+    url.host_str().is_some_and(is_loopback)
 }
 
 /// Scheme, host, port and path: the parts without secrets.

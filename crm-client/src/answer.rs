@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::{Entry, Error, Outcome, Reached};
+use crate::{Entry, Error, Outcome, Reach, Reached};
 
 /// No target can ask for more silence than this.
 const LONGEST_WAIT: Duration = Duration::from_hours(24);
@@ -94,13 +94,13 @@ pub fn single(answer: &Answer, hidden: &str) -> Result<Outcome, Error> {
         409 => Ok(Outcome::AlreadyKnown),
         408 | 425 | 429 => Ok(Outcome::Retry {
             after: answer.wait(),
-            sent: true,
+            reach: Reach::Answered,
             reason: reason(),
         }),
         400..=499 => Ok(Outcome::Rejected { reason: reason() }),
         _ => Ok(Outcome::Retry {
             after: answer.wait(),
-            sent: true,
+            reach: Reach::Answered,
             reason: reason(),
         }),
     }
@@ -236,7 +236,7 @@ fn results(json: &Value, entries: &[Entry], hidden: &str) -> Option<Vec<Outcome>
                 "rejected" | "refused" | "invalid" => Outcome::Rejected { reason: reason() },
                 "retry" => Outcome::Retry {
                     after: None,
-                    sent: true,
+                    reach: Reach::Answered,
                     reason: reason(),
                 },
                 _ => return None,
@@ -246,7 +246,7 @@ fn results(json: &Value, entries: &[Entry], hidden: &str) -> Option<Vec<Outcome>
                 409 => Outcome::AlreadyKnown,
                 408 | 425 | 429 | 500..=599 => Outcome::Retry {
                     after: None,
-                    sent: true,
+                    reach: Reach::Answered,
                     reason: reason(),
                 },
                 400..=499 => Outcome::Rejected { reason: reason() },

@@ -37,12 +37,22 @@ pub enum Outcome {
     Retry {
         /// How long the target asks to be left alone.
         after: Option<Duration>,
-        /// Whether the entry was sent at all. One that was not, because the push stopped before it, has had no
-        /// attempt.
-        sent: bool,
+        /// How far it came.
+        reach: Reach,
         /// What happened, for the operator.
         reason: String,
     },
+}
+
+/// How far an entry came that is to be tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reach {
+    /// It was not sent, because the push stopped before it: it has had no attempt.
+    NotSent,
+    /// Nobody answered; the target may have it or not.
+    Unanswered,
+    /// The target answered, and cannot take it now.
+    Answered,
 }
 
 impl Outcome {

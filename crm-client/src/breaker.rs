@@ -71,13 +71,13 @@ pub enum BreakerState {
 ///
 /// ```
 /// use std::time::{Duration, UNIX_EPOCH};
-/// use crm_client::{Breaker, BreakerPolicy, Outcome, Permit};
+/// use crm_client::{Breaker, BreakerPolicy, Outcome, Permit, Reach};
 ///
 /// let mut now = UNIX_EPOCH + Duration::from_secs(1_772_427_670);
 /// let mut breaker = Breaker::new(BreakerPolicy { failures: 1, ..BreakerPolicy::default() });
 /// assert_eq!(breaker.permits(now), Permit::Push);
 ///
-/// let trouble = Outcome::Retry { after: None, sent: true, reason: "the target answered 503".into() };
+/// let trouble = Outcome::Retry { after: None, reach: Reach::Answered, reason: "the target answered 503".into() };
 /// breaker.note(&Ok(vec![trouble]), now);
 /// assert_eq!(breaker.permits(now), Permit::Wait { until: now + Duration::from_secs(60) });
 ///
@@ -187,12 +187,13 @@ fn wish(outcome: &Outcome) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Reach;
     use crate::time::from_unix;
 
     fn retry(after: Option<u64>) -> Outcome {
         Outcome::Retry {
             after: after.map(Duration::from_secs),
-            sent: true,
+            reach: Reach::Answered,
             reason: String::new(),
         }
     }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::ser::SerializeMap as _;
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::IdempotencyKey;
@@ -32,6 +34,7 @@ pub struct Entry {
     content: Value,
     key: IdempotencyKey,
     prior_remote_id: Option<String>,
+    earlier: Vec<Self>,
 }
 
 impl Entry {
@@ -63,6 +66,7 @@ impl Entry {
             content,
             key,
             prior_remote_id: None,
+            earlier: Vec::new(),
         }
     }
 
@@ -89,6 +93,7 @@ impl Entry {
             content,
             key,
             prior_remote_id: None,
+            earlier: Vec::new(),
         })
     }
 
@@ -99,6 +104,27 @@ impl Entry {
             prior_remote_id,
             ..self
         }
+    }
+
+    /// With earlier revisions that the target may have taken although no answer told so: where things are found again by
+    /// what they say, these are looked for as well.
+    ///
+    /// ```
+    /// use crm_client::Entry;
+    /// use serde_json::json;
+    ///
+    /// let first = Entry::new("hr", "p1", 1, false, json!({"user_id": "17"}));
+    /// let second = Entry::new("hr", "p1", 2, false, json!({"user_id": "18"}));
+    /// assert_eq!(second.with_earlier(vec![first.clone()]).earlier(), [first]);
+    /// ```
+    #[must_use]
+    pub fn with_earlier(self, earlier: Vec<Self>) -> Self {
+        Self { earlier, ..self }
+    }
+
+    /// Earlier revisions that the target may have taken.
+    pub fn earlier(&self) -> &[Self] {
+        &self.earlier
     }
 
     /// The target's id.
@@ -142,16 +168,35 @@ impl Entry {
     /// let entry = crm_client::Entry::new("hr", "17/1", 2, false, serde_json::json!({}));
     /// assert_eq!(entry.to_wire()["idempotency_key"], entry.key().as_str());
     /// ```
+    #[expect(
+        clippy::missing_panics_doc,
+        reason = "the keys of an entry are text, so it always is JSON"
+    )]
     pub fn to_wire(&self) -> Value {
-        let Value::Object(fields) = &self.content else {
-            return self.content.clone();
+        serde_json::to_value(Wire(self)).expect("JSON values under keys of text")
+    }
+}
+
+/// An entry as it goes out: its content, and the key in its place among the sorted fields.
+pub(crate) struct Wire<'a>(pub(crate) &'a Entry);
+
+impl Serialize for Wire<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Value::Object(fields) = &self.0.content else {
+            return self.0.content.serialize(serializer);
         };
-        // The content is sorted at every depth already; the key only takes its place.
-        let name = "idempotency_key";
-        let place = fields.keys().take_while(|key| key.as_str() < name).count();
-        let mut fields: Vec<_> = fields.clone().into_iter().collect();
-        fields.insert(place, (name.to_owned(), self.key.as_str().into()));
-        Value::Object(fields.into_iter().collect())
+        let mut map = serializer.serialize_map(Some(fields.len() + 1))?;
+        let mut key = Some(("idempotency_key", self.0.key.as_str()));
+        for (name, value) in fields {
+            if let Some((own, text)) = key.take_if(|(own, _)| *own < name.as_str()) {
+                map.serialize_entry(own, text)?;
+            }
+            map.serialize_entry(name, value)?;
+        }
+        if let Some((own, text)) = key {
+            map.serialize_entry(own, text)?;
+        }
+        map.end()
     }
 }
 
@@ -170,6 +215,9 @@ impl std::error::Error for ThawError {}
 /// Sorts the keys at every depth. `serde_json` does so by itself unless some crate of the build turns on
 /// `preserve_order`; keys must not depend on that.
 pub(crate) fn sorted(value: Value) -> Value {
+    if is_sorted(&value) {
+        return value;
+    }
     match value {
         Value::Object(fields) => {
             let mut fields: Vec<_> = fields
@@ -181,6 +229,14 @@ pub(crate) fn sorted(value: Value) -> Value {
         }
         Value::Array(items) => Value::Array(items.into_iter().map(sorted).collect()),
         plain => plain,
+    }
+}
+
+fn is_sorted(value: &Value) -> bool {
+    match value {
+        Value::Object(fields) => fields.keys().is_sorted() && fields.values().all(is_sorted),
+        Value::Array(items) => items.iter().all(is_sorted),
+        _ => true,
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::{Crm, Entry, Error, IdempotencyKey, Outcome, Reached};
+use crate::{Crm, Entry, Error, IdempotencyKey, Outcome, Reach, Reached};
 
 /// What the fake does with an entry instead of taking it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,7 +137,7 @@ impl Crm for FakeCrm {
                 Err(error) => {
                     let rest = Outcome::Retry {
                         after: None,
-                        sent: false,
+                        reach: Reach::NotSent,
                         reason: format!("not sent: {error}"),
                     };
                     outcomes.resize(entries.len(), rest);
@@ -173,19 +173,19 @@ impl State {
             .faults
             .pop_front()
             .or_else(|| self.faults_of.get(entry.entry_id()).cloned());
-        let retry = |after| Outcome::Retry {
+        let retry = |after, reach| Outcome::Retry {
             after,
-            sent: true,
+            reach,
             reason: "scripted".to_owned(),
         };
         match fault {
             None => Ok(self.apply(entry)),
             Some(Fault::Reject(reason)) => Ok(Outcome::Rejected { reason }),
-            Some(Fault::Unavailable) => Ok(retry(None)),
-            Some(Fault::Busy(after)) => Ok(retry(Some(after))),
+            Some(Fault::Unavailable) => Ok(retry(None, Reach::Answered)),
+            Some(Fault::Busy(after)) => Ok(retry(Some(after), Reach::Answered)),
             Some(Fault::LoseAnswer) => {
                 self.apply(entry);
-                Ok(retry(None))
+                Ok(retry(None, Reach::Unanswered))
             }
             Some(Fault::Unauthorised) => Err(Error::Unauthorised {
                 status: 401,

@@ -106,7 +106,8 @@ mod time;
 mod token;
 mod trust;
 
-pub use api::{Crm, Outcome, Reached};
+pub use address::is_loopback;
+pub use api::{Crm, Outcome, Reach, Reached};
 pub use breaker::{Breaker, BreakerPolicy, BreakerState, Permit};
 pub use connector::frappe::FrappeOptions;
 pub use connector::odoo::OdooOptions;
@@ -123,6 +124,6 @@ pub use limit::RateLimit;
 pub use punch::PunchEntry;
 pub use request::Request;
 pub use session::SessionEntry;
-pub use target::{Connector, Kind, Target, TargetOptions, UnknownKind};
+pub use target::{Connector, Interruption, Kind, Target, TargetOptions, UnknownKind};
 pub use token::Token;
 pub use trust::{BadFingerprint, Fingerprint, Trust};

@@ -24,13 +24,16 @@ use std::ops::Range;
 use std::time::Duration;
 
 use crate::answer::{batch, shorten};
-use crate::{Entry, Error, Outcome};
+use crate::{Entry, Error, Outcome, Reach};
 
 pub(crate) use crate::answer::Verdict;
 pub use crate::answer::{Answer, check, single};
 
 /// After so many requests in a row without an answer, the rest of a push is not sent: each would wait as long.
 const PATIENCE: u32 = 3;
+
+/// So many entries that are forbidden, while none was taken, are not refused each on its own.
+const FORBIDDEN: usize = 3;
 
 /// How a request ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,6 +120,10 @@ pub struct Plan<'a> {
     todo: Vec<Step>,
     outcomes: Vec<Option<Outcome>>,
     unanswered: u32,
+    /// Entries that the target forbade, with its words, while it was not known whether it lets us in.
+    forbidden: Vec<(usize, String)>,
+    /// It took something.
+    is_welcome: bool,
     hidden: &'a str,
 }
 
@@ -170,6 +177,8 @@ impl<'a> Plan<'a> {
             todo,
             outcomes: vec![None; entries.len()],
             unanswered: 0,
+            forbidden: Vec::new(),
+            is_welcome: false,
             hidden: "",
         }
     }
@@ -216,28 +225,55 @@ impl<'a> Plan<'a> {
         match ending {
             Ending::Judged(verdict) => self.follow(step, verdict),
             Ending::NotConnected { reason } => {
-                self.retry(step, None, &reason);
+                self.leave(step, None, Reach::Unanswered, &reason);
                 self.give_up(None, &reason);
             }
             Ending::NoAnswer { reason } => {
-                self.retry(step, None, &reason);
+                self.leave(step, None, Reach::Unanswered, &reason);
                 if self.unanswered >= PATIENCE {
                     self.give_up(None, &reason);
                 }
             }
-            Ending::Failed(error) => {
-                let error = match error {
-                    Error::Tls { reason } => Error::Tls {
-                        reason: shorten(&reason, self.hidden),
-                    },
-                    error => error,
-                };
-                if !self.has_settled() {
+            Ending::Failed(error @ Error::Unauthorised { status: 403, .. }) => {
+                return self.forbid(step, error);
+            }
+            Ending::Failed(error) => return self.fail(step, error),
+        }
+        Ok(())
+    }
+
+    /// What concerns the whole target.
+    fn fail(&mut self, step: &Step, error: Error) -> Result<(), Error> {
+        let (error, reach) = match error {
+            Error::Tls { reason } => {
+                let reason = shorten(&reason, self.hidden);
+                (Error::Tls { reason }, Reach::Unanswered)
+            }
+            error => (error, Reach::Answered),
+        };
+        if !self.has_settled() {
+            return Err(error);
+        }
+        let reason = error.to_string();
+        self.leave(step, None, reach, &reason);
+        self.give_up(None, &reason);
+        Ok(())
+    }
+
+    /// 403 may be about these entries alone, or about all we do. Others tell: who takes one of them lets us in, and has
+    /// refused these. Where several are forbidden and none was taken, nobody is let in.
+    fn forbid(&mut self, step: &Step, error: Error) -> Result<(), Error> {
+        match step {
+            Step::Batch(_) => self.follow(step, Verdict::Split),
+            Step::Single(index) => {
+                if self.forbidden.len() + 1 >= FORBIDDEN && !self.is_welcome {
+                    return self.fail(step, error);
+                }
+                self.forbidden.push((*index, refusal(&error)));
+                // Nobody is left who could tell.
+                if self.todo.is_empty() && !self.has_settled() {
                     return Err(error);
                 }
-                let reason = error.to_string();
-                self.retry(step, None, &reason);
-                self.give_up(None, &reason);
             }
         }
         Ok(())
@@ -256,14 +292,36 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
+    /// Hands out no more steps; what is under way may still end.
+    pub(crate) fn stop(&mut self) {
+        self.give_up(None, "the delivery was stopped");
+    }
+
+    /// Waits no longer for the answer to a step.
+    pub(crate) fn leave_unanswered(&mut self, step: &Step) {
+        self.leave(step, None, Reach::Unanswered, "the delivery was stopped");
+    }
+
     /// One outcome per entry, in their order.
     pub fn finish(self) -> Vec<Outcome> {
+        let mut outcomes = self.outcomes;
+        for (index, reason) in self.forbidden {
+            outcomes[index].get_or_insert(if self.is_welcome {
+                Outcome::Rejected { reason }
+            } else {
+                Outcome::Retry {
+                    after: None,
+                    reach: Reach::Answered,
+                    reason,
+                }
+            });
+        }
         let unsent = || Outcome::Retry {
             after: None,
-            sent: false,
+            reach: Reach::NotSent,
             reason: "not sent".to_owned(),
         };
-        self.outcomes
+        outcomes
             .into_iter()
             .map(|outcome| outcome.unwrap_or_else(unsent))
             .collect()
@@ -272,6 +330,7 @@ impl<'a> Plan<'a> {
     fn follow(&mut self, step: &Step, verdict: Verdict) {
         match verdict {
             Verdict::Done(outcomes) => {
+                self.is_welcome |= outcomes.iter().any(Outcome::is_delivered);
                 for (place, outcome) in self.outcomes[step.range()].iter_mut().zip(outcomes) {
                     *place = Some(outcome);
                 }
@@ -281,7 +340,7 @@ impl<'a> Plan<'a> {
                 quiet,
                 reason,
             } => {
-                self.retry(step, after, &reason);
+                self.leave(step, after, Reach::Answered, &reason);
                 // The target asks for quiet, so it is left alone.
                 if quiet {
                     self.give_up(after, &reason);
@@ -306,23 +365,31 @@ impl<'a> Plan<'a> {
         }
     }
 
-    fn retry(&mut self, step: &Step, after: Option<Duration>, reason: &str) {
-        self.leave(step, after, true, reason);
-    }
-
     fn give_up(&mut self, after: Option<Duration>, reason: &str) {
         for step in std::mem::take(&mut self.todo) {
-            self.leave(&step, after, false, &format!("not sent: {reason}"));
+            self.leave(&step, after, Reach::NotSent, &format!("not sent: {reason}"));
         }
     }
 
-    fn leave(&mut self, step: &Step, after: Option<Duration>, sent: bool, reason: &str) {
+    fn leave(&mut self, step: &Step, after: Option<Duration>, reach: Reach, reason: &str) {
         let reason = shorten(reason, self.hidden);
         self.outcomes[step.range()].fill(Some(Outcome::Retry {
             after,
-            sent,
+            reach,
             reason,
         }));
+    }
+}
+
+/// What a 403 that is about one entry says of it.
+fn refusal(error: &Error) -> String {
+    match error {
+        Error::Unauthorised {
+            status,
+            words: Some(words),
+        } => format!("the target answered {status}: {words}"),
+        Error::Unauthorised { status, .. } => format!("the target answered {status}"),
+        error => error.to_string(),
     }
 }
 
@@ -491,6 +558,61 @@ mod tests {
             reason: "bad certificate".into(),
         });
         assert!(matches!(tls, Err(Error::Tls { .. })));
+    }
+
+    #[test]
+    fn a_403_is_about_one_entry_where_others_are_taken_and_about_all_where_none_is() {
+        let entries = entries(6);
+        let run = |plan, forbidden: &[usize]| {
+            let forbidden = forbidden.to_vec();
+            run(plan, move |step| {
+                let is_forbidden = |index| forbidden.contains(&index);
+                Reply::Answer(if step.range().any(is_forbidden) {
+                    answer(403, r#"{"detail": "not yours"}"#)
+                } else {
+                    answer(201, "")
+                })
+            })
+        };
+        let plans = || {
+            let size = NonZeroUsize::new(6).unwrap();
+            [Plan::singles(&entries), Plan::batches(&entries, size)]
+        };
+        for forbidden in [&[0][..], &[3], &[0, 1], &[0, 5], &[2, 3, 4, 5]] {
+            for plan in plans() {
+                let outcomes = run(plan, forbidden).0.unwrap();
+                for (index, outcome) in outcomes.iter().enumerate() {
+                    if forbidden.contains(&index) {
+                        assert_eq!(reason(outcome), "the target answered 403: not yours");
+                        assert!(matches!(outcome, Outcome::Rejected { .. }));
+                    } else {
+                        assert!(outcome.is_delivered(), "{forbidden:?}: {outcomes:?}");
+                    }
+                }
+            }
+        }
+        for plan in plans() {
+            let (none, steps) = run(plan, &[0, 1, 2, 3, 4, 5]);
+            assert!(matches!(none, Err(Error::Unauthorised { status: 403, .. })));
+            let singles = steps.iter().filter(|step| matches!(step, Step::Single(_)));
+            assert_eq!(singles.count(), FORBIDDEN);
+        }
+        let alone = run(Plan::singles(&entries[..1]), &[0]).0;
+        assert!(matches!(
+            alone,
+            Err(Error::Unauthorised { status: 403, .. })
+        ));
+    }
+
+    #[test]
+    fn a_403_among_refusals_alone_is_tried_again() {
+        let entries = entries(2);
+        let (outcomes, _) = run(Plan::singles(&entries), |step| {
+            Reply::Answer(answer(if *step == Step::Single(0) { 422 } else { 403 }, ""))
+        });
+        let outcomes = outcomes.unwrap();
+        assert!(matches!(outcomes[0], Outcome::Rejected { .. }));
+        assert!(matches!(outcomes[1], Outcome::Retry { .. }));
     }
 
     #[test]

@@ -1,18 +1,21 @@
 //! A target: how to reach it, what it takes, and the pushes to it.
 
 use std::fmt;
+use std::future::{Pending, pending, poll_fn};
 use std::num::NonZeroUsize;
+use std::pin::pin;
 use std::str::FromStr;
 #[cfg(feature = "template")]
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
-use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
 use reqwest::header::HeaderValue;
 use url::Url;
 
-use crate::address::{address, is_loopback, plain};
+use crate::address::{address, is_local, plain};
 use crate::answer::{Verdict, batch, batch_of_one, single};
 use crate::connector::frappe::{Frappe, FrappeOptions};
 use crate::connector::odoo::{Login, Odoo, OdooOptions};
@@ -224,6 +227,30 @@ pub struct Target {
     clock: fn() -> SystemTime,
 }
 
+/// What ends a push before all has been sent.
+#[derive(Debug)]
+pub struct Interruption<S, L> {
+    /// From when on no further request is made; those under way are awaited.
+    pub stop: S,
+    /// From when on those are not awaited either: the target may have what they brought or not.
+    pub leave: L,
+}
+
+impl Interruption<Pending<()>, Pending<()>> {
+    /// Nothing does.
+    ///
+    /// ```
+    /// let never = crm_client::Interruption::never();
+    /// # drop(never);
+    /// ```
+    pub fn never() -> Self {
+        Self {
+            stop: pending(),
+            leave: pending(),
+        }
+    }
+}
+
 /// A connector that was found usable.
 #[derive(Clone)]
 enum Wire {
@@ -294,7 +321,7 @@ impl Target {
                 (template.base().clone(), Wire::Template(Arc::new(template)))
             }
         };
-        let local = is_loopback(&url) && batch_url.as_ref().is_none_or(is_loopback);
+        let local = is_local(&url) && batch_url.as_ref().is_none_or(is_local);
         Ok(Self {
             http: Http::new(options.timeout, local, &options.trust)?,
             url,
@@ -307,6 +334,69 @@ impl Target {
             scheme: options.scheme,
             clock: options.clock,
         })
+    }
+
+    /// As [`push`](Crm::push), but what has not been sent when it is interrupted is not sent, and comes back as
+    /// [`Retry`](Outcome::Retry) like what was not answered.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// use crm_client::{Connector, Entry, Interruption, Outcome, Reach, Target, TargetOptions};
+    ///
+    /// let json = Connector::Json { batch_url: None };
+    /// let target = Target::new(TargetOptions::new("https://crm.example.com/api", json))?;
+    /// let entry = Entry::new("hr", "17/1", 1, false, serde_json::json!({"worked_s": 60}));
+    /// let at_once = Interruption { stop: async {}, leave: async {} };
+    /// let outcomes = target.push_until(&[entry], at_once).await?;
+    /// assert!(matches!(outcomes[0], Outcome::Retry { .. }));
+    /// # Ok::<(), crm_client::Error>(())
+    /// # }).unwrap();
+    /// ```
+    pub async fn push_until<S, L>(
+        &self,
+        entries: &[Entry],
+        interruption: Interruption<S, L>,
+    ) -> Result<Vec<Outcome>, Error>
+    where
+        S: Future<Output = ()> + Send,
+        L: Future<Output = ()> + Send,
+    {
+        let mut plan = self.plan(entries);
+        if entries.is_empty() {
+            return Ok(plan.finish());
+        }
+        match &self.wire {
+            Wire::Frappe(options) => {
+                let frappe = self.frappe(options, self.token.expose());
+                drive(plan, self.concurrency, interruption, |step| async {
+                    let ending = frappe.deliver(&self.http, &entries[step.start()]).await;
+                    (step, ending)
+                })
+                .await
+            }
+            Wire::Odoo(options, login) => {
+                let odoo = self.odoo(options, login, self.token.expose());
+                let book = match odoo.open(&self.http, entries).await {
+                    Ok(book) => book,
+                    Err(ending) => {
+                        plan.abandon(ending)?;
+                        return Ok(plan.finish());
+                    }
+                };
+                drive(plan, 1, interruption, |step| async {
+                    let entry = &entries[step.start()];
+                    let ending = odoo.deliver(&self.http, &book, entry).await;
+                    (step, ending)
+                })
+                .await
+            }
+            _ => {
+                drive(plan, self.concurrency, interruption, |step| {
+                    self.send(step, entries)
+                })
+                .await
+            }
+        }
     }
 
     /// What its entries must be about.
@@ -325,7 +415,8 @@ impl Target {
     }
 
     /// The requests that a push of these entries would make, if the target took each at the first try; nothing is sent.
-    /// `[hidden]` stands for secrets, for signatures made with them, and for the values of configured headers; `<…>` for what only the target can tell.
+    /// `[hidden]` stands for secrets, for signatures made with them, for the values of configured headers, and for those
+    /// of the address that are called token, key or the like; `<…>` for what only the target can tell.
     ///
     /// An error is what an entry would be refused for without being sent.
     ///
@@ -343,7 +434,7 @@ impl Target {
     /// ```
     pub fn preview(&self, entries: &[Entry]) -> Vec<Result<Request, String>> {
         let secret = self.secret(true);
-        match &self.wire {
+        let requests: Vec<_> = match &self.wire {
             Wire::Frappe(options) => {
                 let frappe = self.frappe(options, secret);
                 entries
@@ -358,7 +449,9 @@ impl Target {
                     .map(|step| self.request(&step, entries, true))
                     .collect()
             }
-        }
+        };
+        let shown = requests.into_iter();
+        shown.map(|request| request.map(Request::hidden)).collect()
     }
 
     fn plan<'a>(&'a self, entries: &'a [Entry]) -> Plan<'a> {
@@ -394,14 +487,11 @@ impl Target {
             }
             #[cfg(feature = "template")]
             (Wire::Template(template), step) => {
-                let mut request = match step {
+                let request = match step {
                     Step::Single(index) => template.single(&entries[*index], secret),
                     Step::Batch(_) => template.batch(told, secret),
                 }
                 .map_err(Flaw::of_entry)?;
-                if preview {
-                    template.hide_headers(&mut request);
-                }
                 if template.places_token() {
                     return Ok(request);
                 }
@@ -485,37 +575,7 @@ impl Target {
 
 impl Crm for Target {
     async fn push(&self, entries: &[Entry]) -> Result<Vec<Outcome>, Error> {
-        let mut plan = self.plan(entries);
-        if entries.is_empty() {
-            return Ok(plan.finish());
-        }
-        match &self.wire {
-            Wire::Frappe(options) => {
-                let frappe = self.frappe(options, self.token.expose());
-                drive(plan, self.concurrency, |step| async {
-                    let ending = frappe.deliver(&self.http, &entries[step.start()]).await;
-                    (step, ending)
-                })
-                .await
-            }
-            Wire::Odoo(options, login) => {
-                let odoo = self.odoo(options, login, self.token.expose());
-                let book = match odoo.open(&self.http, entries).await {
-                    Ok(book) => book,
-                    Err(ending) => {
-                        plan.abandon(ending)?;
-                        return Ok(plan.finish());
-                    }
-                };
-                drive(plan, 1, |step| async {
-                    let entry = &entries[step.start()];
-                    let ending = odoo.deliver(&self.http, &book, entry).await;
-                    (step, ending)
-                })
-                .await
-            }
-            _ => drive(plan, self.concurrency, |step| self.send(step, entries)).await,
-        }
+        self.push_until(entries, Interruption::never()).await
     }
 
     async fn check(&self) -> Result<Reached, Error> {
@@ -554,28 +614,69 @@ impl Crm for Target {
 ///
 /// Until something is settled the steps go one at a time: who is not there, or lets us not in, is asked once. So an
 /// error that ends the push never leaves a request behind.
-pub(crate) async fn drive<F>(
+async fn drive<F, S, L>(
     mut plan: Plan<'_>,
     concurrency: usize,
+    interruption: Interruption<S, L>,
     send: impl Fn(Step) -> F,
 ) -> Result<Vec<Outcome>, Error>
 where
     F: Future<Output = (Step, Ending)>,
+    S: Future<Output = ()>,
+    L: Future<Output = ()>,
 {
+    let mut stopped = pin!(interruption.stop.fuse());
+    let mut left = pin!(interruption.leave.fuse());
     let mut under_way = FuturesUnordered::new();
+    let mut steps: Vec<Step> = Vec::new();
+    if poll_fn(|context| Poll::Ready(stopped.as_mut().poll(context).is_ready())).await {
+        plan.stop();
+    }
     loop {
         let room = if plan.has_settled() { concurrency } else { 1 };
         while under_way.len() < room
             && let Some(step) = plan.next_step()
         {
+            steps.push(step.clone());
             under_way.push(send(step));
         }
-        let Some((step, ending)) = under_way.next().await else {
-            break;
-        };
-        plan.end(&step, ending)?;
+        let turn = poll_fn(|context| {
+            if stopped.as_mut().poll(context).is_ready() {
+                return Poll::Ready(Turn::Stop);
+            }
+            // What was answered counts, however late.
+            if let Poll::Ready(ended) = under_way.poll_next_unpin(context) {
+                return Poll::Ready(
+                    ended.map_or(Turn::Done, |(step, ending)| Turn::Ended(step, ending)),
+                );
+            }
+            left.as_mut().poll(context).map(|()| Turn::Leave)
+        });
+        match turn.await {
+            Turn::Ended(step, ending) => {
+                steps.retain(|known| *known != step);
+                plan.end(&step, ending)?;
+            }
+            Turn::Stop => plan.stop(),
+            Turn::Done => break,
+            Turn::Leave => {
+                plan.stop();
+                for step in &steps {
+                    plan.leave_unanswered(step);
+                }
+                break;
+            }
+        }
     }
     Ok(plan.finish())
+}
+
+/// What happens next in a push.
+enum Turn {
+    Ended(Step, Ending),
+    Stop,
+    Leave,
+    Done,
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@
 //!
 //! | rule | says | tried by |
 //! |---|---|---|
-//! | R14 | punches are a set by id; one id with two contents is refused | `err-punch-id`, `l1_the_same_punches_again_change_nothing` |
+//! | R14 | punches are a set by id; one id with two contents is refused | `err-punch-id`, `l1_the_same_punches_again_change_nothing`, `many_ids_are_told_apart_and_repeats_found_among_them` |
 //! | R15 | what follows a kept punch within the window repeats it; the window does not slide | `dup-chain`, `l11_kept_punches_keep_their_distance` |
 //! | R16 | an in and an out never repeat each other | `dup-opposite-states` |
 //! | R17 | a repeat is `cross_device`, `exact` or `near` | `dup-cross-device`, `seed-repoll` |

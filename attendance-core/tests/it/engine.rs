@@ -1,11 +1,13 @@
 //! The incremental engine says and holds what assessing everything at once would (L16).
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use attendance_core::{
-    Changes, Config, Correction, Engine, Instant, Lock, Outcome, Punch, Record, assess,
+    Change, Changes, ClockSample, Config, Correction, Device, Engine, FixedZone, Instant, Lock,
+    Outcome, Plan, Punch, Record, Resolved, Zone, assess,
 };
-use chrono::Days;
+use chrono::{Days, NaiveDateTime};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
@@ -276,6 +278,44 @@ fn closing_bounds_what_is_held() {
     assert_eq!(got, open);
 }
 
+/// A zone that counts how often it is asked: whatever day is looked at again has to ask.
+#[derive(Clone, Default)]
+struct Counting(Arc<AtomicUsize>);
+
+impl Zone for Counting {
+    fn offset_at(&self, instant: Instant) -> i32 {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        FixedZone::UTC.offset_at(instant)
+    }
+
+    fn resolve(&self, civil: NaiveDateTime) -> Resolved {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        FixedZone::UTC.resolve(civil)
+    }
+}
+
+#[test]
+fn a_late_punch_is_as_much_work_after_ten_years_as_after_ten_days() {
+    let work = |history: u64| {
+        let mut config = ten_years();
+        config.to = config.from + Days::new(history - 1);
+        let asked = Counting::default();
+        let plan = Plan::new(config, |_| Some(asked.clone())).unwrap();
+        let mut engine = Engine::new(plan).unwrap();
+        let mut all = days(history);
+        // The way out of the day before the one before the last.
+        let late = all.remove(2 * usize::try_from(history).unwrap() - 5);
+        engine.add(&all, &[]).unwrap();
+        let before = asked.0.load(Ordering::Relaxed);
+        let changes = engine.add(&[late], &[]).unwrap();
+        let asked = asked.0.load(Ordering::Relaxed) - before;
+        (changes.len(), asked)
+    };
+    let short = work(10);
+    assert!(short.1 > 0, "the day itself is looked at");
+    assert_eq!(work(3650), short);
+}
+
 #[test]
 fn a_late_punch_changes_its_day_alone() {
     let mut engine = Engine::new(plan(ten_years())).unwrap();
@@ -294,5 +334,91 @@ fn a_late_punch_changes_its_day_alone() {
             .add(&days(10), again)
             .is_err_and(|error| error.code() == "conflicting_punch_id")
             || engine.held() == 6000
+    );
+}
+
+/// For whoever is not in the roster, the two shifts around the change of clocks overlap: the first ends in the hour that
+/// is skipped, and so after the begin of the second.
+fn overlapping() -> Config {
+    let mut config = config(
+        "America/New_York",
+        "2024-03-09",
+        "2024-03-11",
+        "03:10",
+        "02:50",
+    );
+    config.roster.clear();
+    config
+}
+
+fn correction(id: &str, change: Change) -> Correction {
+    Correction {
+        id: id.into(),
+        change,
+        by: "hr".to_owned(),
+        at: Instant::from_unix(i64::from(id.as_bytes()[1])),
+        reason: String::new(),
+    }
+}
+
+#[test]
+fn whoever_an_undo_brings_back_is_checked_like_anybody_new() {
+    let void = correction(
+        "c1",
+        Change::VoidPunch {
+            target: "p1".into(),
+        },
+    );
+    let undo = correction(
+        "c2",
+        Change::Undo {
+            target: "c1".into(),
+        },
+    );
+    let told = punches(&["2024-03-09 08:00"]);
+    let batch = assess(
+        &told,
+        &[void.clone(), undo.clone()],
+        &plan(overlapping()),
+        None,
+    );
+    assert_eq!(batch.unwrap_err().code(), "overlapping_shifts");
+
+    let mut engine = Engine::new(plan(overlapping())).unwrap();
+    engine.add(&told, &[void]).unwrap();
+    let before = engine.outcome();
+    assert_eq!(
+        engine.add(&[], &[undo]).unwrap_err().code(),
+        "overlapping_shifts"
+    );
+    assert_eq!(engine.outcome(), before);
+}
+
+#[test]
+fn a_clock_is_corrected_before_it_is_asked_who_is_there() {
+    let mut config = overlapping();
+    let fast = ClockSample {
+        at: Instant::from_unix(0),
+        skew_s: 86_400,
+        step: false,
+    };
+    config.devices = Some(vec![Device {
+        clock: vec![fast],
+        ..Device::new("door")
+    }]);
+    config.plausible_until = Some(start_of(date("2024-03-10")));
+    // A day ahead, and so plausible.
+    let told = [Punch::new(
+        "p1",
+        "E9",
+        "door",
+        date("2024-03-10").and_hms_opt(8, 0, 0).unwrap(),
+    )];
+    let batch = assess(&told, &[], &plan(config.clone()), None);
+    assert_eq!(batch.unwrap_err().code(), "overlapping_shifts");
+    let mut engine = Engine::new(plan(config)).unwrap();
+    assert_eq!(
+        engine.add(&told, &[]).unwrap_err().code(),
+        "overlapping_shifts"
     );
 }

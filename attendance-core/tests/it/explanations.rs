@@ -113,4 +113,7 @@ fn a_table_shows_days_punches_and_reasons() {
     for case in &cases {
         assert!(!crate::table::of(case).is_empty());
     }
+    let night = cases.iter().find(|case| case.id == "seed-overnight-1");
+    let table = crate::table::of(night.expect("the case"));
+    assert!(table.contains("20:15:00    05:10:00 +1"), "{table}");
 }

@@ -1,9 +1,9 @@
 //! Every rule has a test, and the page that lists them is right. Beside it the rules that no other test states alone.
 
-use attendance_core::{Assignment, DayType, RosterEntry};
+use attendance_core::{Assignment, DayType, Error, Punch, RosterEntry, assess};
 use chrono::Days;
 
-use crate::site::{config, date, outcome, punches};
+use crate::site::{config, date, outcome, plan, punches};
 
 const PAGE: &str = include_str!("../../src/manual/rules.rs");
 const TESTS: [&str; 9] = [
@@ -92,4 +92,33 @@ fn every_covered_date_has_a_record_and_no_other_has() {
     assert_eq!(dates, covered);
     let stray = outcome.punch("p3").expect("every punch has its place");
     assert_eq!(stray.disposition.as_str(), "orphan");
+}
+
+/// So many that some of them get the same number to be found by.
+#[test]
+fn many_ids_are_told_apart_and_repeats_found_among_them() {
+    let config = config("UTC", "2025-03-03", "2025-03-03", "08:00", "17:00");
+    let told = punches(&["2025-03-03 08:00"]);
+    let numbered = |n: u32| Punch {
+        id: format!("punch {n} of the year").into(),
+        ..told[0].clone()
+    };
+    let mut told: Vec<Punch> = (0..100_000).rev().map(numbered).collect();
+    told.extend((0..100_000).step_by(1000).map(numbered));
+    let outcome = outcome(config.clone(), &told);
+    assert_eq!(outcome.punches.len(), 100_000);
+    let ids: Vec<_> = outcome.punches.iter().map(|punch| punch.id).collect();
+    assert!(ids.is_sorted_by(|a, b| a < b));
+
+    // Of two conflicts the lower id is named, whatever the order.
+    for n in [7000, 3000] {
+        let mut other = numbered(n);
+        other.state = Some(1);
+        told.push(other);
+    }
+    let error = assess(&told, &[], &plan(config), None).unwrap_err();
+    let named = Error::ConflictingPunchId {
+        id: numbered(3000).id,
+    };
+    assert_eq!(error, named);
 }

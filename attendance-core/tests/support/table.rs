@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use attendance_core::{LocalTime, Outcome};
+use chrono::NaiveDate;
 
 use super::exchange::Case;
 
@@ -19,19 +20,19 @@ pub(crate) fn of(case: &Case) -> String {
 fn write(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
     writeln!(
         text,
-        "  {:<10} {:<10} {:<10} {:<14} {:<8} {:<8} {:>7} {:>6} {:>6}",
+        "  {:<10} {:<10} {:<10} {:<14} {:<11} {:<11} {:>7} {:>6} {:>6}",
         "person", "date", "shift", "status", "in", "out", "worked", "late", "over"
     )?;
     for record in &outcome.records {
         writeln!(
             text,
-            "  {:<10} {:<10} {:<10} {:<14} {:<8} {:<8} {:>7} {:>6} {:>6}",
+            "  {:<10} {:<10} {:<10} {:<14} {:<11} {:<11} {:>7} {:>6} {:>6}",
             record.employee.as_str(),
             record.date.to_string(),
             record.shift.as_ref().map_or("–", |shift| shift.as_str()),
             record.status.as_str(),
-            clock(record.clock_in),
-            clock(record.clock_out),
+            clock(record.clock_in, record.date),
+            clock(record.clock_out, record.date),
             length(record.worked_s),
             length(record.late_s),
             length(record.overtime_s),
@@ -60,11 +61,15 @@ fn write(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
     Ok(())
 }
 
-fn clock(time: Option<LocalTime>) -> String {
-    time.map_or_else(
-        || "–".to_owned(),
-        |time| time.civil().format("%H:%M:%S").to_string(),
-    )
+/// `05:10:00 +1` for the morning after.
+fn clock(time: Option<LocalTime>, date: NaiveDate) -> String {
+    let Some(civil) = time.map(LocalTime::civil) else {
+        return "–".to_owned();
+    };
+    match (civil.date() - date).num_days() {
+        0 => civil.time().to_string(),
+        days => format!("{} {days:+}", civil.time()),
+    }
 }
 
 fn length(seconds: i64) -> String {

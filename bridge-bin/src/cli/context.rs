@@ -1,7 +1,7 @@
 //! What every command starts from: where the data lies, the configuration, the open store.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -10,7 +10,7 @@ use crate::Failure;
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::{Config, Sources};
-use crate::store::{Kind, Location, Store};
+use crate::store::{FILE, Kind, Location, Store};
 
 /// Apart from a command's own options.
 const GLOBAL: &str = "Global options";
@@ -123,9 +123,14 @@ impl Context {
         self.open(Kind::Bridge).await
     }
 
-    /// The open data directory, for commands that only look: those of the demonstration may be looked at as well.
+    /// The open data directory, for commands that only look: those of the demonstration may be looked at as well. One
+    /// that is not there is not made.
     pub(super) async fn app_to_look_at(&self) -> anyhow::Result<App> {
-        let found = match Store::open_existing(self.location()?).await {
+        let location = self.location()?;
+        if let Location::Sqlite(data_dir) = &location {
+            refuse_nothing(data_dir)?;
+        }
+        let found = match Store::open_existing(location).await {
             Some(store) => store.meta("kind").await.ok().flatten(),
             None => None,
         };
@@ -141,4 +146,24 @@ impl Context {
         let config = self.load_config()?;
         App::open(self.data_dir()?, config, Clock::from_env()?, kind).await
     }
+}
+
+/// Where nothing is, there is nothing to look at: most likely the directory is another one.
+fn refuse_nothing(data_dir: &Path) -> anyhow::Result<()> {
+    // Empty is what a start leaves that was killed at once.
+    let is_there = |file: std::fs::Metadata| file.is_file() && file.len() > 0;
+    if std::fs::metadata(data_dir.join(FILE)).is_ok_and(is_there) {
+        return Ok(());
+    }
+    let message = if data_dir.is_dir() {
+        format!("There is no database in {}.", data_dir.display())
+    } else {
+        format!("There is no data directory at {}.", data_dir.display())
+    };
+    Err(Failure::new(
+        "data_dir",
+        message,
+        "Name the right one with --data-dir or ZK_BRIDGE_DATA_DIR, or set it up: zk-bridge init",
+    )
+    .into())
 }

@@ -132,7 +132,7 @@ impl Crm {
 
 impl Test {
     async fn run(self, context: &Context) -> anyhow::Result<Exit> {
-        let app = context.app().await?;
+        let app = context.app_to_look_at().await?;
         let target = sync::chosen(&app, self.target.as_deref())?;
         let reached = convert::target(target)?
             .check()

@@ -17,7 +17,7 @@ use crate::lifecycle::Shutdown;
 /// A software CRM that remembers keys and revisions, and fails on request
 ///
 /// The first line says where it listens: {"url","pid"}. It runs until Ctrl-C or SIGTERM. At any path it takes what the
-/// connectors json and webhook send, one record or a batch of them; the forms of others get a 422.
+/// connectors json, webhook, device-export and device-data send; the forms of others get a 422.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:

@@ -171,7 +171,12 @@ impl Cli {
             .enable_all()
             .build()
             .map_err(anyhow::Error::from)
-            .and_then(|runtime| runtime.block_on(self.command.run(&context)));
+            .and_then(|runtime| {
+                let result = runtime.block_on(self.command.run(&context));
+                // Nobody waits any more for what is still looked up or read.
+                runtime.shutdown_background();
+                result
+            });
         match result {
             Ok(exit) => exit.into(),
             Err(error) => {

@@ -12,6 +12,7 @@ use super::output::note;
 use crate::Failure;
 use crate::app::App;
 use crate::http;
+use crate::jobs::sync;
 use crate::lifecycle::{self, Shutdown, be_present};
 use crate::notify;
 use crate::scheduler;
@@ -66,6 +67,9 @@ impl Serve {
             .into());
         }
         let app = context.app().await?;
+        if self.role != Role::Web {
+            check(&app)?;
+        }
         tracing::info!(database = %app.store.location(), "the database is open");
         // Of several nodes each must hold the same key.
         backup::warn_of_lost_keys(&app).await?;
@@ -120,6 +124,14 @@ impl Serve {
         result?;
         Ok(Exit::Done)
     }
+}
+
+/// What only shows when something is to be delivered, or told, is found now that somebody looks.
+fn check(app: &App) -> anyhow::Result<()> {
+    if sync::is_configured(app) {
+        sync::check(app, None)?;
+    }
+    app.config.alarms.check_secret()
 }
 
 async fn listen(app: &App, wanted: Option<String>) -> anyhow::Result<TcpListener> {

@@ -106,7 +106,7 @@ impl TerminalArgs {
         listening: Listening<'_>,
         work: impl AsyncFnOnce(&mut Client) -> anyhow::Result<T>,
     ) -> anyhow::Result<Spoken<T>> {
-        let app = context.app().await?;
+        let app = context.app_to_look_at().await?;
         let device = app.store.device(name).await?;
         let mut endpoint = devices::endpoint_of(&app, &device)?;
         self.how.overrule(&mut endpoint)?;

@@ -7,7 +7,7 @@ use crm_client::{Fingerprint, SuccessRule};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use super::{Crm, DateText, expose, no_secret};
+use super::{DateText, expose, no_secret};
 use crate::failure::Failure;
 
 /// The id of the target that `[crm]` describes.
@@ -192,6 +192,11 @@ impl Connector {
     pub const fn corrects(self) -> bool {
         !matches!(self, Self::DeviceExport | Self::DeviceData)
     }
+
+    /// Whether what no answer gave a name to is found again by what it said.
+    pub const fn finds_by_content(self) -> bool {
+        matches!(self, Self::Frappe)
+    }
 }
 
 impl Kind {
@@ -311,32 +316,81 @@ impl Target {
         }
     }
 
-    fn check(&self) -> Result<(), (String, String)> {
-        let wrong = |field: &str, why: &str, remedy: &str| {
-            Err((format!("{} {why}.", self.setting(field)), remedy.to_owned()))
+    /// What it is let in by, or what it signs with. Refused is one that its connector cannot do without and that is
+    /// missing.
+    pub fn credential(&self) -> anyhow::Result<SecretString> {
+        let (field, found) = match self.connector {
+            Connector::Webhook => ("secret", self.secret.clone()),
+            _ => ("token", self.token()?),
         };
+        let needs_one = matches!(self.connector, Connector::Webhook | Connector::Odoo);
+        if needs_one && no_secret(&found) {
+            let remedy = format!(
+                "Set {field}, better in the environment as {}.",
+                self.variable(&field.to_ascii_uppercase())
+            );
+            return Err(self.fault(field, "is missing", &remedy).into());
+        }
+        Ok(found)
+    }
+
+    /// As the target that `[crm]` describes.
+    pub(super) fn as_crm(&self) -> Self {
+        Self {
+            id: CRM.to_owned(),
+            ..self.clone()
+        }
+    }
+
+    /// What is wrong with `[crm]`, which is of one connector and needs no address.
+    fn faults_as_crm(&self) -> Vec<Failure> {
+        let mut faults = Vec::new();
+        for (field, given) in [
+            ("id", !self.id.is_empty()),
+            ("connector", self.connector != Connector::Json),
+            ("kind", self.kind.is_some()),
+        ] {
+            if given {
+                faults.push(Failure::new(
+                    "config",
+                    format!("crm.{field} cannot be chosen."),
+                    "Remove it, or describe the target under [[targets]].",
+                ));
+            }
+        }
+        let crm = Self {
+            connector: Connector::Json,
+            kind: None,
+            url: if self.url.is_empty() { "-" } else { &self.url }.to_owned(),
+            ..self.as_crm()
+        };
+        faults.extend(crm.faults());
+        faults
+    }
+
+    /// What is wrong with it, each with what to do; its secrets are not asked for before something is delivered.
+    fn faults(&self) -> Vec<Failure> {
         let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         if self.id.is_empty() || self.id.len() > 40 || !self.id.chars().all(fits) {
-            return Err((
+            // Without its name nothing more can be said of it.
+            return vec![Failure::new(
+                "config",
                 format!("The id {:?} under [[targets]] cannot be used.", self.id),
-                "Choose an id of lower-case letters, digits and '-'; it can never be changed later.".to_owned(),
-            ));
+                "Choose an id of lower-case letters, digits and '-'; it can never be changed later.",
+            )];
         }
+        let mut faults = Vec::new();
         if self.url.is_empty() {
-            return wrong(
+            faults.push(self.fault(
                 "url",
                 "is missing",
                 "Set the full address, like https://hr.example.com/api/attendance.",
-            );
+            ));
         }
         if !self.connector.kinds().contains(&self.kind()) {
-            let can: Vec<_> = self
-                .connector
-                .kinds()
-                .iter()
-                .map(|kind| kind.name())
-                .collect();
-            return wrong(
+            let can = self.connector.kinds().iter().map(|kind| kind.name());
+            let can: Vec<_> = can.collect();
+            faults.push(self.fault(
                 "kind",
                 &format!(
                     "is {:?}, which the connector {:?} cannot tell",
@@ -344,9 +398,39 @@ impl Target {
                     self.connector.name()
                 ),
                 &format!("Leave it out, or choose {}.", can.join(", ")),
-            );
+            ));
         }
-        for (field, value, least, most) in [
+        faults.extend(self.numbers_out_of_range());
+        if let Some(pin) = &self.pinned_sha256
+            && pin.parse::<Fingerprint>().is_err()
+        {
+            faults.push(self.fault(
+                "pinned_sha256",
+                "is no SHA-256",
+                "Give 64 hexadecimal digits: the digest of the certificate, or of its public key, in DER form.",
+            ));
+        }
+        if self.pinned_sha256.is_some() && self.ca_file.is_some() {
+            faults.push(self.fault(
+                "ca_file",
+                "means nothing beside pinned_sha256",
+                "Remove one of the two: a pinned certificate is trusted whoever signed it.",
+            ));
+        }
+        if let Err(error) = self.success_rule() {
+            faults.push(Failure::of(&error));
+        }
+        faults.extend(self.idle_settings());
+        faults.extend(self.missing_settings());
+        faults
+    }
+
+    fn fault(&self, field: &str, why: &str, remedy: &str) -> Failure {
+        Failure::new("config", format!("{} {why}.", self.setting(field)), remedy)
+    }
+
+    fn numbers_out_of_range(&self) -> Vec<Failure> {
+        let limits = [
             (
                 "request_timeout_seconds",
                 self.request_timeout_seconds,
@@ -362,41 +446,24 @@ impl Target {
                 1,
                 100_000,
             ),
-        ] {
-            if !(least..=most).contains(&value) {
-                return wrong(
+        ];
+        let wrong = limits
+            .into_iter()
+            .filter(|(_, value, least, most)| !(least..=most).contains(&value));
+        wrong
+            .map(|(field, value, least, most)| {
+                self.fault(
                     field,
                     &format!("is {value}"),
                     &format!("Choose a number from {least} to {most}."),
-                );
-            }
-        }
-        if let Some(pin) = &self.pinned_sha256
-            && pin.parse::<Fingerprint>().is_err()
-        {
-            return wrong(
-                "pinned_sha256",
-                "is no SHA-256",
-                "Give 64 hexadecimal digits: the digest of the certificate, or of its public key, in DER form.",
-            );
-        }
-        if self.pinned_sha256.is_some() && self.ca_file.is_some() {
-            return wrong(
-                "ca_file",
-                "means nothing beside pinned_sha256",
-                "Remove one of the two: a pinned certificate is trusted whoever signed it.",
-            );
-        }
-        if let Err(error) = self.success_rule() {
-            let failure = Failure::of(&error);
-            return Err((failure.message, failure.remedy));
-        }
-        self.check_connector()
+                )
+            })
+            .collect()
     }
 
     /// Each setting only where its connector reads it: one that changes nothing is a mistake.
-    fn check_connector(&self) -> Result<(), (String, String)> {
-        use Connector::{Frappe, Odoo, Template, Webhook};
+    fn idle_settings(&self) -> Vec<Failure> {
+        use Connector::{Frappe, Json, Odoo, Template, Webhook};
         let settings: [(&str, bool, &[Connector]); 11] = [
             ("method", self.method.is_some(), &[Template, Frappe]),
             ("headers", !self.headers.is_empty(), &[Template]),
@@ -412,71 +479,41 @@ impl Target {
                 &[Frappe, Odoo],
             ),
             ("secret", !no_secret(&self.secret), &[Webhook]),
-            (
-                "batch_url",
-                self.batch_url.is_some(),
-                &[Connector::Json, Template],
-            ),
+            ("batch_url", self.batch_url.is_some(), &[Json, Template]),
         ];
-        for (field, given, readers) in settings {
-            if given && !readers.contains(&self.connector) {
-                return Err((
-                    format!(
-                        "{} means nothing to the connector {:?}.",
-                        self.setting(field),
-                        self.connector.name()
-                    ),
-                    format!("Remove {field}, or choose another connector."),
-                ));
-            }
-        }
+        let idle = settings
+            .into_iter()
+            .filter(|(_, given, readers)| *given && !readers.contains(&self.connector));
+        idle.map(|(field, ..)| {
+            self.fault(
+                field,
+                &format!("means nothing to the connector {:?}", self.connector.name()),
+                &format!("Remove {field}, or choose another connector."),
+            )
+        })
+        .collect()
+    }
+
+    fn missing_settings(&self) -> Vec<Failure> {
         let needed: &[(&str, bool)] = match self.connector {
-            Template => &[("body", self.body.is_none() && self.batch_body.is_none())],
-            Odoo => &[
+            Connector::Template => &[("body", self.body.is_none() && self.batch_body.is_none())],
+            Connector::Odoo => &[
                 ("database", self.database.is_none()),
                 ("user", self.user.is_none()),
             ],
-            Webhook => &[("secret", no_secret(&self.secret))],
             _ => &[],
         };
-        for (field, is_missing) in needed {
-            if *is_missing {
-                let mut remedy = format!(
-                    "Set {field}: the connector {:?} needs it.",
-                    self.connector.name()
-                );
-                if *field == "secret" {
-                    remedy = format!(
-                        "Set secret, better in the environment as {}.",
-                        self.variable("SECRET")
-                    );
-                }
-                return Err((format!("{} is missing.", self.setting(field)), remedy));
-            }
-        }
-        Ok(())
-    }
-}
-
-impl From<&Crm> for Target {
-    fn from(crm: &Crm) -> Self {
-        Self {
-            id: CRM.to_owned(),
-            kind: Some(Kind::Day),
-            url: crm.url.clone(),
-            batch_url: crm.batch_url.clone(),
-            token: crm.token.clone(),
-            token_file: crm.token_file.clone(),
-            start_date: crm.start_date.clone(),
-            send_in_progress: crm.send_in_progress,
-            send_days_off: crm.send_days_off,
-            request_timeout_seconds: crm.request_timeout_seconds,
-            batch_size: crm.batch_size,
-            concurrency: crm.concurrency,
-            retry_seconds: crm.retry_seconds,
-            max_retries: crm.max_retries,
-            ..Self::default()
-        }
+        let missing = needed.iter().filter(|(_, is_missing)| *is_missing);
+        missing
+            .map(|(field, _)| {
+                let connector = self.connector.name();
+                self.fault(
+                    field,
+                    "is missing",
+                    &format!("Set {field}: the connector {connector:?} needs it."),
+                )
+            })
+            .collect()
     }
 }
 
@@ -488,21 +525,23 @@ pub(super) fn overlay(targets: &mut [Target], environment: &BTreeMap<String, Str
 }
 
 /// What no single value can say.
-pub(super) fn check(targets: &[Target]) -> anyhow::Result<()> {
-    let refused = |(message, remedy): (String, String)| Failure::new("config", message, remedy);
+pub(super) fn check(crm: &Target, targets: &[Target]) -> anyhow::Result<()> {
     let mut seen = BTreeSet::from([CRM]);
+    let mut faults = crm.faults_as_crm();
     for target in targets {
-        target.check().map_err(refused)?;
+        faults.extend(target.faults());
         if !seen.insert(&target.id) {
-            return Err(refused((
+            faults.push(Failure::new(
+                "config",
                 format!("Two targets have the id {:?}.", target.id),
-                "Give each of [[targets]] an id of its own; \"crm\" is the one of [crm]."
-                    .to_owned(),
-            ))
-            .into());
+                "Give each of [[targets]] an id of its own; \"crm\" is the one of [crm].",
+            ));
         }
     }
-    Ok(())
+    match Failure::together(faults) {
+        Some(failure) => Err(failure.into()),
+        None => Ok(()),
+    }
 }
 
 /// The environment variable that may give a secret of the target `id`.
@@ -559,10 +598,6 @@ mod tests {
                 "targets.hr.body means nothing",
             ),
             (
-                "id = \"hr\"\nurl = \"https://x\"\nconnector = \"webhook\"",
-                "targets.hr.secret is missing",
-            ),
-            (
                 "id = \"hr\"\nurl = \"https://x\"\nconnector = \"odoo\"\ndatabase = \"d\"",
                 "targets.hr.user is missing",
             ),
@@ -588,6 +623,28 @@ mod tests {
         }
         let twice = "[[targets]]\nid = \"hr\"\nurl = \"https://x\"\n";
         assert!(refusal(&twice.repeat(2)).contains("Two targets"));
+        let all = refusal(
+            "[[targets]]\nid = \"hr\"\nbatch_size = 0\nconcurrency = 0\n[[targets]]\nid = \"erp\"\nurl = \"https://x\"\nuser = \"u\"\n",
+        );
+        for part in ["hr.url", "hr.batch_size", "hr.concurrency", "erp.user"] {
+            assert!(all.contains(part), "{part}: {all}");
+        }
+    }
+
+    #[test]
+    fn what_crm_says_is_checked_as_for_any_target() {
+        for (settings, named) in [
+            ("batch_size = 0", "crm.batch_size is 0"),
+            ("connector = \"odoo\"", "crm.connector cannot be chosen"),
+            ("id = \"x\"", "crm.id cannot be chosen"),
+            ("headers = { a = \"b\" }", "crm.headers means nothing"),
+            ("colour = 1", "unknown field `colour`"),
+        ] {
+            let message = refusal(&format!("[crm]\n{settings}\n"));
+            assert!(message.contains(named), "{settings}: {message}");
+        }
+        let config = Config::parse("[crm]\nurl = \"https://x\"\n", "x.toml").unwrap();
+        config.check().unwrap();
     }
 
     #[test]

@@ -29,8 +29,8 @@ const LINE_START: &[u8] = b"{\"key\":";
 /// A running CRM on loopback. Dropping it stops it and closes its connections.
 ///
 /// POST to any path takes one record of our `schema: 1` (a day, a punch or a session), or a batch
-/// `{"schema":1,"records":[…]}`; a key seen before
-/// changes nothing. GET on `/records` tells all it knows, on any other path that it is there.
+/// `{"schema":1,"records":[…]}`; a key seen before changes nothing. It also takes both forms of terminals
+/// (`{"device_info":{…},"records":[…]}` and `{"data":[…]}`), where a punch is known by person, time and type. GET on `/records` tells all it knows, on any other path that it is there.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -319,6 +319,125 @@ struct Line {
     content: Value,
 }
 
+/// In which words records come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// Our own, one record.
+    Single,
+    /// Our own, several.
+    Batch,
+    /// A terminal's, with the device.
+    Export,
+    /// A terminal's.
+    Data,
+}
+
+impl Form {
+    /// What a body is, and the records in it.
+    fn of(body: Value) -> (Self, Vec<Value>) {
+        let Value::Object(mut fields) = body else {
+            return (Self::Single, vec![body]);
+        };
+        let mut list = |name: &str| match fields.get_mut(name).map(Value::take) {
+            Some(Value::Array(records)) => Some(records),
+            Some(other) => {
+                fields.insert(name.to_owned(), other);
+                None
+            }
+            None => None,
+        };
+        if let Some(records) = list("records") {
+            let has_device = fields.contains_key("device_info");
+            return (
+                if has_device {
+                    Self::Export
+                } else {
+                    Self::Batch
+                },
+                records,
+            );
+        }
+        match list("data") {
+            Some(records) => (Self::Data, records),
+            None => (Self::Single, vec![Value::Object(fields)]),
+        }
+    }
+
+    /// The fields by which a terminal's form knows a punch.
+    const fn fields(self) -> Option<(&'static [&'static str], &'static str)> {
+        match self {
+            Self::Single | Self::Batch => None,
+            Self::Export => Some((&["employee_id", "timestamp"], "punch_type")),
+            Self::Data => Some((&["emp_no", "punch_date", "punch_time"], "punch_type")),
+        }
+    }
+
+    /// `None` if `record` cannot be told from others.
+    fn line(self, record: Value, key_of_request: Option<&str>) -> Option<Line> {
+        let Some((names, kind)) = self.fields() else {
+            return Line::read(record, key_of_request);
+        };
+        let text = |name: &str| {
+            let text = record.get(name).and_then(Value::as_str);
+            text.filter(|text| !text.is_empty())
+        };
+        let parts: Option<Vec<&str>> = names.iter().map(|name| text(name)).collect();
+        let record_id = parts?.join(" ");
+        Some(Line {
+            key: Some(format!("{record_id} {}", text(kind).unwrap_or_default())),
+            record_id,
+            revision: 0,
+            deleted: false,
+            content: record,
+        })
+    }
+
+    /// The answer to what was taken and what was refused.
+    fn answer(self, taken: &[(String, Option<String>, bool)], refused: Vec<Line>) -> Response {
+        if self.fields().is_some() {
+            let status = match (taken.len(), refused.len()) {
+                (_, 0) => "success",
+                (0, _) => "error",
+                _ => "partial_success",
+            };
+            let failed: Vec<Value> = refused
+                .into_iter()
+                .map(|line| {
+                    let mut record = line.content;
+                    record["error"] = REFUSAL.into();
+                    record
+                })
+                .collect();
+            let answer = json!({
+                "status": status, "records_sent": taken.len(), "failed": failed.len(), "failed_records": failed,
+            });
+            return Json(answer).into_response();
+        }
+        let refused = refused.into_iter().map(|line| {
+            json!({"id": line.record_id, "idempotency_key": line.key, "status": "rejected", "message": REFUSAL})
+        });
+        let taken = taken.iter().map(|(record_id, key, new)| {
+            let status = if *new { "accepted" } else { "duplicate" };
+            json!({"id": record_id, "idempotency_key": key, "status": status, "duplicate": !new})
+        });
+        let mut results: Vec<Value> = refused.chain(taken).collect();
+        match results.pop() {
+            Some(result) if self == Self::Single => {
+                let status = if result["duplicate"] == true {
+                    StatusCode::OK
+                } else {
+                    StatusCode::CREATED
+                };
+                (status, Json(result)).into_response()
+            }
+            last => {
+                results.extend(last);
+                Json(json!({"results": results})).into_response()
+            }
+        }
+    }
+}
+
 impl Line {
     /// `None` if `record` has no id.
     fn read(mut record: Value, key_of_request: Option<&str>) -> Option<Self> {
@@ -571,30 +690,22 @@ async fn apply(shared: Arc<Shared>, headers: HeaderMap, body: Bytes, refuse: usi
     let Ok(body) = serde_json::from_slice::<Value>(&body) else {
         return refused(StatusCode::BAD_REQUEST, "The body is no JSON.");
     };
-    let (batch, records) = match body {
-        Value::Object(mut fields) if fields.get("records").is_some_and(Value::is_array) => {
-            match fields.remove("records") {
-                Some(Value::Array(records)) => (true, records),
-                _ => (true, Vec::new()),
-            }
-        }
-        single => (false, vec![single]),
-    };
+    let (form, records) = Form::of(body);
     let key = headers
         .get("idempotency-key")
         .and_then(|key| key.to_str().ok())
-        .filter(|_| !batch);
+        .filter(|_| form == Form::Single);
     let Some(mut lines) = records
         .into_iter()
-        .map(|record| Line::read(record, key))
+        .map(|record| form.line(record, key))
         .collect::<Option<Vec<_>>>()
     else {
         return refused(
             StatusCode::UNPROCESSABLE_ENTITY,
-            "A record needs a record_id.",
+            "A record needs a record_id, or in a terminal's form its person and time.",
         );
     };
-    if refuse > 0 && !batch {
+    if refuse > 0 && form == Form::Single {
         return refused(StatusCode::UNPROCESSABLE_ENTITY, REFUSAL);
     }
     let taken = lines.split_off(refuse.min(lines.len()));
@@ -621,28 +732,12 @@ async fn apply(shared: Arc<Shared>, headers: HeaderMap, body: Bytes, refuse: usi
             );
         }
     };
-    let mut results: Vec<Value> = refused_lines
+    let taken: Vec<_> = ids
         .into_iter()
-        .map(|line| {
-            json!({"id": line.record_id, "idempotency_key": line.key, "status": "rejected", "message": REFUSAL})
-        })
+        .zip(new)
+        .map(|((record_id, key), new)| (record_id, key, new))
         .collect();
-    results.extend(ids.into_iter().zip(new).map(|((record_id, key), new)| {
-        let status = if new { "accepted" } else { "duplicate" };
-        json!({"id": record_id, "idempotency_key": key, "status": status, "duplicate": !new})
-    }));
-    match <[Value; 1]>::try_from(results) {
-        Ok([result]) if !batch => {
-            let status = if result["duplicate"] == true {
-                StatusCode::OK
-            } else {
-                StatusCode::CREATED
-            };
-            (status, Json(result)).into_response()
-        }
-        Ok(one) => Json(json!({"results": one})).into_response(),
-        Err(results) => Json(json!({"results": results})).into_response(),
-    }
+    form.answer(&taken, refused_lines)
 }
 
 fn refused(status: StatusCode, message: &str) -> Response {

@@ -16,7 +16,7 @@ pub use held::{Held, Keeper};
 
 use crate::app::App;
 use crate::failure::Failure;
-use crate::store::leases::Claim;
+use crate::store::leases::{self, Claim};
 
 /// The term of every lease.
 pub fn term(app: &App) -> Duration {
@@ -28,12 +28,15 @@ pub fn term_ms(app: &App) -> i64 {
     i64::from(app.config.polling.lease_seconds) * 1000
 }
 
+/// How long the name of a terminal is looked up for a message.
+const TOLD_SOON: Duration = Duration::from_secs(2);
+
 /// How long a command waits for another one. The scheduler does not, it looks again.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Runs `work` while holding the lease `name`, see [`while_held`].
 ///
-/// Waits up to `patience` for another holder, then says who it is.
+/// Waits up to `patience` for another holder, and says at once for whom; then that it gave up.
 pub async fn under_lease<T, F>(
     app: &App,
     name: &str,
@@ -44,9 +47,10 @@ where
     F: Future<Output = anyhow::Result<T>>,
 {
     let give_up = app.clock.monotonic() + patience;
+    let mut has_told = false;
     loop {
         let asked = app.clock.monotonic();
-        match app
+        let (holder, held_s, remaining_ms) = match app
             .store
             .claim(name, &app.node, term_ms(app), app.clock.now_ms())
             .await?
@@ -58,25 +62,35 @@ where
                 holder,
                 held_ms,
                 remaining_ms,
-            } => {
-                let remaining = Duration::from_millis(u64::try_from(remaining_ms).unwrap_or(0));
-                let wait = remaining.clamp(Duration::from_millis(50), Duration::from_millis(500));
-                if app.clock.monotonic() + wait > give_up {
-                    return Err(Failure::new(
-                        "busy",
-                        format!(
-                            "{} is held by another process, {holder}, since {} s; its lease ends in {} s unless it goes on.",
-                            spoken(name),
-                            held_ms.max(0) / 1000,
-                            remaining.as_secs() + 1
-                        ),
-                        "Try again when it has finished; its lease ends by itself if it has died.",
-                    )
-                    .into());
-                }
-                tokio::time::sleep(wait).await;
-            }
+            } => (holder, held_ms.max(0) / 1000, remaining_ms),
+        };
+        let remaining = Duration::from_millis(u64::try_from(remaining_ms).unwrap_or(0));
+        let wait = remaining.clamp(Duration::from_millis(50), Duration::from_millis(500));
+        if app.clock.monotonic() + wait > give_up {
+            let waited = match patience.as_secs() {
+                0 => String::new(),
+                seconds => format!(" Waited {seconds} s for it."),
+            };
+            return Err(Failure::new(
+                "busy",
+                format!(
+                    "{} is held by another process, {holder}, since {held_s} s; its lease ends in {} s unless it goes on.{waited}",
+                    capitalised(&called(app, name).await),
+                    remaining.as_secs() + 1
+                ),
+                "Try again when it has finished; its lease ends by itself if it has died.",
+            )
+            .into());
         }
+        if !has_told {
+            has_told = true;
+            tracing::warn!(
+                "{} is held by {holder} since {held_s} s; waiting for it, {} s at most",
+                called(app, name).await,
+                patience.as_secs()
+            );
+        }
+        tokio::time::sleep(wait).await;
     }
 }
 
@@ -93,17 +107,16 @@ pub async fn while_held<T, F>(
 where
     F: Future<Output = anyhow::Result<T>>,
 {
-    let name = held.lease.name.as_str();
     let mut keep = app.keeper.keep(app, &held);
     let mut work = Box::pin(work(held.clone()));
+    // Nothing comes of work whose time is over; what failed because of that did not fail by itself.
     let in_time = poll_fn(|context| {
         if held.end.has_come() {
-            return Poll::Ready(Err(lost(name)));
+            return Poll::Ready(None);
         }
         match work.as_mut().poll(context) {
-            // What failed because the time was over did not fail by itself.
-            Poll::Ready(Err(_)) if held.end.has_come() => Poll::Ready(Err(lost(name))),
-            poll => poll,
+            Poll::Ready(Err(_)) if held.end.has_come() => Poll::Ready(None),
+            poll => poll.map(Some),
         }
     });
     let ended = async {
@@ -113,15 +126,18 @@ where
     };
     let result = tokio::select! {
         result = in_time => result,
-        () = ended => Err(lost(name)),
-        () = keep.lost() => Err(lost(name)),
+        () = ended => None,
+        () = keep.lost() => None,
     };
     drop(work);
     drop(keep);
     if !held.is_returned() {
         give_back(app, &held).await;
     }
-    result
+    match result {
+        Some(result) => result,
+        None => Err(lost(&called(app, &held.lease.name).await)),
+    }
 }
 
 async fn give_back(app: &App, held: &Held) {
@@ -141,16 +157,32 @@ async fn give_back(app: &App, held: &Held) {
     }
 }
 
-fn lost(name: &str) -> anyhow::Error {
+/// The end of work whose lease was lost; `what` as [`called`] says it.
+fn lost(what: &str) -> anyhow::Error {
     Failure::new(
         "lease_lost",
         format!(
-            "The lease on {} was lost while it was being used; what was not stored by then is done again.",
-            spoken(name)
+            "The lease on {what} was lost while it was being used; what was not stored by then is done again."
         ),
         "Whoever holds it now carries on; if this repeats, raise polling.lease_seconds.",
     )
     .into()
+}
+
+/// A lease in words, terminals by their names.
+async fn called(app: &App, name: &str) -> String {
+    let id = name
+        .strip_prefix(leases::TERMINAL)
+        .and_then(|id| id.parse().ok());
+    let found = match id {
+        // A database that does not answer must not keep anybody from being told.
+        Some(id) => tokio::time::timeout(TOLD_SOON, app.store.device_with_id(id)).await,
+        None => return spoken(name),
+    };
+    match found {
+        Ok(Ok(Some(device))) => format!("the terminal {:?}", device.name),
+        _ => spoken(name),
+    }
 }
 
 fn spoken(name: &str) -> String {
@@ -160,4 +192,10 @@ fn spoken(name: &str) -> String {
         Some(("target", target)) => format!("the delivery to {target}"),
         _ => name.to_owned(),
     }
+}
+
+fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(char::to_uppercase);
+    first.into_iter().flatten().chain(letters).collect()
 }

@@ -8,7 +8,7 @@ use chrono::{Days, NaiveDate};
 use sea_orm::ConnectionTrait;
 use serde::Serialize;
 
-use super::{Held, PATIENCE, lost, sync, under_lease};
+use super::{Held, PATIENCE, lost, spoken, sync, under_lease};
 use crate::app::App;
 use crate::config::targets::{Kind, Target};
 use crate::convert;
@@ -17,7 +17,7 @@ use crate::failure::Failure;
 use crate::lifecycle::Stop;
 use crate::store::alarms::{NewNotice, make_notices};
 use crate::store::days::{self, Assessed, Dossier, Work};
-use crate::store::entity::daily_record;
+use crate::store::entity::{correction, daily_record, punch};
 use crate::store::leases::{self, Lease};
 use crate::store::outbox::Selection;
 use crate::store::people::mark_dirty;
@@ -244,7 +244,7 @@ async fn process_employee(
         let difference =
             days::save(&tx, &assessed, &material.records, lease, app.clock.now_ms()).await?;
         let Some(difference) = difference else {
-            return Err(lost(LEASE));
+            return Err(lost(&spoken(LEASE)));
         };
         for target in ready {
             let dates = Some(&assessed.dates);
@@ -631,7 +631,7 @@ async fn catch_up(
         let now = app.clock.now();
         let tx = app.store.begin().await?;
         if !leases::holds(&tx, lease, app.clock.now_ms()).await? {
-            return Err(lost(LEASE));
+            return Err(lost(&spoken(LEASE)));
         }
         match found {
             Ok(changes) => queued += queue::push(&tx, &target.id, changes, floor, now).await?,
@@ -783,100 +783,21 @@ pub async fn why(app: &App, employee: &str, date: NaiveDate) -> anyhow::Result<W
     }
     let outcome = outcome(app, employee, &dossier, from, to)?;
     let names = convert::device_names(&dossier);
-    let stored: BTreeSet<String> = app
-        .store
-        .records_on(date)
-        .await?
-        .into_iter()
-        .filter(|row| row.employee == employee)
-        .map(|row| row.record_id)
-        .collect();
-    let records = outcome
-        .records_of(employee, date)
-        // The rules have an opinion on every date; only what was made a record counts.
-        .filter(|record| stored.contains(&convert::record_id_of(record)))
-        .map(|record| {
-            let row = convert::record(record, None, 0)?;
-            Ok(WhyRecord {
-                record: serde_json::from_str(&row.content)?,
-                findings: record.findings.iter().map(ToString::to_string).collect(),
-            })
-        })
-        .collect::<anyhow::Result<_>>()?;
-    let mut punches: Vec<(Told, WhyPunch)> = Vec::new();
-    for found in &outcome.punches {
-        let stored = dossier
-            .punches
-            .iter()
-            .find(|row| convert::punch_id(row.id) == found.id.as_str());
-        let on_the_day = found.time.is_some_and(|time| time.civil().date() == date)
-            || stored
-                .and_then(|row| Told::from_i64(row.told).civil())
-                .is_some_and(|civil| civil.date() == date);
-        if found.date != Some(date) && !on_the_day {
-            continue;
-        }
-        let told = match (stored, found.time) {
-            (Some(row), _) => Told::from_i64(row.told),
-            (None, Some(time)) => time.civil().into(),
-            (None, None) => Told::start_of(date),
-        };
-        let explanation = found.explain();
-        punches.push((
-            told,
-            WhyPunch {
-                id: found.id.to_string(),
-                device: stored.map_or_else(
-                    || "manual".to_owned(),
-                    |row| {
-                        names
-                            .get(&row.device_id.to_string())
-                            .cloned()
-                            .unwrap_or_default()
-                    },
-                ),
-                time: told.to_string(),
-                verify_mode: stored.map(|row| row.verify_mode),
-                punch_state: stored.map(|row| row.punch_state),
-                repeats: stored.map_or(0, |row| row.repeats),
-                disposition: found.disposition.as_str(),
-                role: found.disposition.role().map(|role| role.to_string()),
-                reason: found.disposition.reason(),
-                rule: explanation.rule().map(|rule| rule.to_string()),
-                text: explanation.to_string(),
-            },
-        ));
-    }
-    // A date that does not exist never reaches the rules; it is quarantined here (R6).
-    for row in dossier
+    let records = why_records(app, employee, date, &outcome).await?;
+    let mut punches: Vec<(Told, WhyPunch)> = outcome
         .punches
         .iter()
-        .filter(|row| Told::from_i64(row.told).civil().is_none())
-    {
-        punches.push((
-            Told::from_i64(row.told),
-            WhyPunch {
-                id: convert::punch_id(row.id),
-                device: names
-                    .get(&row.device_id.to_string())
-                    .cloned()
-                    .unwrap_or_default(),
-                time: Told::from_i64(row.told).to_string(),
-                verify_mode: Some(row.verify_mode),
-                punch_state: Some(row.punch_state),
-                repeats: row.repeats,
-                disposition: "orphan",
-                role: None,
-                reason: Some("implausible_time".to_owned()),
-                rule: Some("R6".to_owned()),
-                text: format!(
-                    "{} is no date of the calendar; kept apart (R6)",
-                    Told::from_i64(row.told)
-                ),
-            },
-        ));
-    }
+        .filter_map(|found| why_punch(&found, &dossier, &names, date))
+        .collect();
+    punches.extend(no_dates(&dossier, &names));
     punches.sort_by(|(a, one), (b, other)| (a, &one.id).cmp(&(b, &other.id)));
+    let punches: Vec<WhyPunch> = punches.into_iter().map(|(_, punch)| punch).collect();
+    let concerns = |row: &&correction::Model| {
+        let id = convert::correction_id(row.id);
+        punches
+            .iter()
+            .any(|punch| Some(&punch.id) == row.target.as_ref() || punch.id == id)
+    };
     Ok(Why {
         employee: employee.to_owned(),
         name: dossier.employee.as_ref().and_then(|row| row.name.clone()),
@@ -885,12 +806,7 @@ pub async fn why(app: &App, employee: &str, date: NaiveDate) -> anyhow::Result<W
         corrections: dossier
             .corrections
             .iter()
-            .filter(|row| {
-                let id = convert::correction_id(row.id);
-                punches
-                    .iter()
-                    .any(|(_, punch)| Some(&punch.id) == row.target.as_ref() || punch.id == id)
-            })
+            .filter(concerns)
             .map(|row| WhyCorrection {
                 id: format!("c{}", row.id),
                 kind: row.kind.clone(),
@@ -899,8 +815,105 @@ pub async fn why(app: &App, employee: &str, date: NaiveDate) -> anyhow::Result<W
                 reason: row.reason.clone(),
             })
             .collect(),
-        punches: punches.into_iter().map(|(_, punch)| punch).collect(),
+        punches,
     })
+}
+
+/// The records of a date. The rules have an opinion on every date; only what was made a record counts.
+async fn why_records(
+    app: &App,
+    employee: &str,
+    date: NaiveDate,
+    outcome: &Outcome,
+) -> anyhow::Result<Vec<WhyRecord>> {
+    let rows = app.store.records_on(date).await?;
+    let stored: BTreeSet<String> = rows
+        .into_iter()
+        .filter(|row| row.employee == employee)
+        .map(|row| row.record_id)
+        .collect();
+    outcome
+        .records_of(employee, date)
+        .filter(|record| stored.contains(&convert::record_id_of(record)))
+        .map(|record| {
+            let row = convert::record(record, None, 0)?;
+            Ok(WhyRecord {
+                record: serde_json::from_str(&row.content)?,
+                findings: record.findings.iter().map(ToString::to_string).collect(),
+            })
+        })
+        .collect()
+}
+
+/// A punch of the date, or one that was counted for it, and where it went.
+fn why_punch(
+    found: &PunchOutcome,
+    dossier: &Dossier,
+    names: &BTreeMap<String, String>,
+    date: NaiveDate,
+) -> Option<(Told, WhyPunch)> {
+    let stored = dossier
+        .punches
+        .iter()
+        .find(|row| convert::punch_id(row.id) == found.id.as_str());
+    let on_the_day = found.time.is_some_and(|time| time.civil().date() == date)
+        || stored
+            .and_then(|row| Told::from_i64(row.told).civil())
+            .is_some_and(|civil| civil.date() == date);
+    if found.date != Some(date) && !on_the_day {
+        return None;
+    }
+    let told = match (stored, found.time) {
+        (Some(row), _) => Told::from_i64(row.told),
+        (None, Some(time)) => time.civil().into(),
+        (None, None) => Told::start_of(date),
+    };
+    let explanation = found.explain();
+    let punch = WhyPunch {
+        id: found.id.to_string(),
+        device: stored.map_or_else(|| "manual".to_owned(), |row| device_of(row, names)),
+        time: told.to_string(),
+        verify_mode: stored.map(|row| row.verify_mode),
+        punch_state: stored.map(|row| row.punch_state),
+        repeats: stored.map_or(0, |row| row.repeats),
+        disposition: found.disposition.as_str(),
+        role: found.disposition.role().map(|role| role.to_string()),
+        reason: found.disposition.reason(),
+        rule: explanation.rule().map(|rule| rule.to_string()),
+        text: explanation.to_string(),
+    };
+    Some((told, punch))
+}
+
+/// A date that does not exist never reaches the rules; it is quarantined here (R6).
+fn no_dates<'a>(
+    dossier: &'a Dossier,
+    names: &'a BTreeMap<String, String>,
+) -> impl Iterator<Item = (Told, WhyPunch)> + 'a {
+    let rows = dossier.punches.iter();
+    let rows = rows.filter(|row| Told::from_i64(row.told).civil().is_none());
+    rows.map(|row| {
+        let told = Told::from_i64(row.told);
+        let punch = WhyPunch {
+            id: convert::punch_id(row.id),
+            device: device_of(row, names),
+            time: told.to_string(),
+            verify_mode: Some(row.verify_mode),
+            punch_state: Some(row.punch_state),
+            repeats: row.repeats,
+            disposition: "orphan",
+            role: None,
+            reason: Some("implausible_time".to_owned()),
+            rule: Some("R6".to_owned()),
+            text: format!("{told} is no date of the calendar; kept apart (R6)"),
+        };
+        (told, punch)
+    })
+}
+
+fn device_of(row: &punch::Model, names: &BTreeMap<String, String>) -> String {
+    let name = names.get(&row.device_id.to_string());
+    name.cloned().unwrap_or_default()
 }
 
 impl Store {

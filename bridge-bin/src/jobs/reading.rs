@@ -19,7 +19,7 @@ use crate::store::punches::{Facts, Intake, IntakeError, NewPunch, Taken};
 use crate::zone;
 
 /// Records stored in one transaction: few enough that the lease can be renewed between two, also on a slow disk.
-const PORTION: usize = 1_000;
+const PORTION: usize = 4_000;
 
 /// The counters alone may say "nothing new" for so long; then the end of the log is looked at.
 const RECHECK_S: i64 = 3_600;

@@ -1,31 +1,27 @@
 //! Delivers what is due, to each target on its own. What an answer means is crm-client's; when to try again is the
 //! outbox's.
 
+mod delivery;
+mod pace;
 mod report;
 
-use std::num::NonZeroU32;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use crm_client::{Breaker, BreakerPolicy, Crm as _, Outcome, Permit, RateLimit, Request};
+use crm_client::Request;
 use futures_util::future::join_all;
 
+use self::delivery::Delivery;
 pub use self::report::{LISTED, Problem, Reason, Report, TargetReport};
 use super::{PATIENCE, under_lease};
 use crate::app::App;
 use crate::config::targets::{self, Target};
 use crate::convert;
-use crate::failpoint;
 use crate::failure::Failure;
 use crate::lifecycle::Stop;
-use crate::store::entity;
-use crate::store::outbox::{self, Attempt, Selection, Stats};
-use crate::zone;
+use crate::store::outbox::{self, Selection, Stats};
 
 /// The id of the target that `[crm]` describes.
 pub const TARGET: &str = targets::CRM;
-
-/// Rows that are settled together at most: what a kill may send once more, under the same keys.
-const PORTION: u64 = 2_000;
 
 /// The lease under which a target is told.
 pub fn lease(target: &str) -> String {
@@ -47,7 +43,7 @@ pub struct Options {
     pub dry_run: bool,
     /// Go on although the target is paused.
     pub although_paused: bool,
-    /// Stops between two batches.
+    /// Stops it: no further request is made, and what was answered is written down.
     pub stop: Option<Stop>,
 }
 
@@ -163,7 +159,7 @@ pub async fn preview(
     entry: Option<&str>,
     limit: u64,
 ) -> anyhow::Result<Vec<Result<Request, String>>> {
-    let client = convert::target(target)?;
+    let client = convert::target_to_look_at(target)?;
     let everything = Selection {
         not_due: true,
         ..Selection::default()
@@ -183,12 +179,15 @@ pub async fn preview(
     Ok(client.preview(&entries))
 }
 
-/// Whether the selected targets are there and can be spoken to, as far as that shows without asking them.
+/// Whether the selected targets are there and can be spoken to, as far as that shows without asking them. Tells all that
+/// is wrong at once.
 pub fn check(app: &App, target: Option<&str>) -> anyhow::Result<()> {
-    for target in selected(app, target)? {
-        convert::target(target)?;
+    let targets = selected(app, target)?;
+    let faults = targets.into_iter().flat_map(convert::target_faults);
+    match Failure::together(faults.collect()) {
+        Some(failure) => Err(failure.into()),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// How many entries `force` would send once more.
@@ -260,8 +259,18 @@ async fn to_target(
     if options.dry_run {
         return plan(app, target, options).await;
     }
-    under_lease(app, &lease(&target.id), patience, |_| {
-        deliver(app, target, &crm, options)
+    under_lease(app, &lease(&target.id), patience, |_| async {
+        let mut report = Report {
+            queued: super::process::queue_for_new_target(app, target).await?,
+            ..Report::default()
+        };
+        if options.force {
+            super::process::queue_again(app, target, &options.selection).await?;
+        }
+        if let Some(delivery) = Delivery::begin(app, target, &crm, options).await? {
+            delivery.run(&mut report).await?;
+        }
+        Ok(report)
     })
     .await
 }
@@ -289,261 +298,4 @@ async fn plan(app: &App, target: &Target, options: &Options) -> anyhow::Result<R
         queued: more,
         ..Report::default()
     })
-}
-
-async fn deliver(
-    app: &App,
-    target: &Target,
-    crm: &crm_client::Target,
-    options: &Options,
-) -> anyhow::Result<Report> {
-    let id = target.id.as_str();
-    let mut report = Report {
-        queued: super::process::queue_for_new_target(app, target).await?,
-        ..Report::default()
-    };
-    if options.force {
-        super::process::queue_again(app, target, &options.selection).await?;
-    }
-    let known = app.store.target(id).await?;
-    let now = app.clock.now();
-    match known
-        .as_ref()
-        .filter(|row| row.paused_until.is_some_and(|until| until > now))
-    {
-        // The target named a time itself; asking sooner would only lengthen it.
-        Some(row) if row.pauses == 0 && options.stop.is_none() => {
-            let until = row.paused_until.unwrap_or_default();
-            return Err(Failure::new(
-                "crm_rests",
-                format!(
-                    "The target {id} asks to be left alone until {}.",
-                    zone::rfc3339(&app.zone, until)
-                ),
-                "Nothing is lost: what waits is sent then by itself, if `serve` runs.",
-            )
-            .into());
-        }
-        Some(row) if row.pauses == 0 || !options.although_paused => return Ok(report),
-        _ => {}
-    }
-    // A target that was in trouble is asked with one record first.
-    let mut is_probe = known.is_some_and(|row| row.pauses > 0);
-    let mut breaker = Breaker::new(BreakerPolicy::default());
-    let mut pace = Pace::of(app, target);
-    let mut left = options.limit.unwrap_or(u64::MAX);
-    let mut after = 0;
-    while left > 0 && !options.stop.as_ref().is_some_and(Stop::is_requested) {
-        let size = if is_probe {
-            1
-        } else {
-            pace.next(app).await.min(left)
-        };
-        let now = app.clock.now();
-        let rows = if is_probe {
-            app.store.probe(id, &options.selection, now).await?
-        } else {
-            let selection = &options.selection;
-            let rows = app.store.due(id, selection, now, after, size).await?;
-            pace.give_back(size.saturating_sub(rows.len() as u64));
-            rows
-        };
-        let Some(last) = rows.last() else { break };
-        if !is_probe {
-            after = last.id;
-        }
-        left -= rows.len() as u64;
-        report.total += rows.len() as u64;
-        let remote_ids = app.store.remote_ids(id, &rows).await?;
-        let mut entries = Vec::with_capacity(rows.len());
-        let mut sendable = Vec::with_capacity(rows.len());
-        let mut attempts = Vec::with_capacity(rows.len());
-        for row in rows {
-            match outbox::thaw(&row, remote_ids.get(&row.entry_id).cloned()) {
-                Ok(entry) => {
-                    entries.push(entry);
-                    sendable.push(row);
-                }
-                // One damaged row is a dead letter, not everybody's trouble.
-                Err(error) => attempts.push(Attempt {
-                    outcome: Outcome::Rejected {
-                        reason: error.to_string(),
-                    },
-                    row,
-                }),
-            }
-        }
-        let answer = crm.push(&entries).await;
-        failpoint::pass("sent");
-        breaker.note(&answer, system_time(app));
-        let outcomes = match answer {
-            Ok(outcomes) => outcomes,
-            Err(error) => {
-                // Concerns the whole target and needs a human: no attempt is counted.
-                app.store
-                    .note_target(id, Some((&error.to_string(), 60)), app.clock.now())
-                    .await?;
-                if let [row] = &sendable[..]
-                    && is_probe
-                {
-                    make_way(app, row).await?;
-                }
-                return Err(convert::crm_failure(&error).into());
-            }
-        };
-        let answered = outcomes
-            .iter()
-            .any(|outcome| !matches!(outcome, Outcome::Retry { .. }));
-        attempts.extend(
-            sendable
-                .into_iter()
-                .zip(outcomes)
-                .map(|(row, outcome)| Attempt { row, outcome }),
-        );
-        app.store
-            .settle(
-                id,
-                &attempts,
-                i64::from(target.retry_seconds),
-                app.clock.now(),
-            )
-            .await?;
-        let delivered = attempts
-            .iter()
-            .any(|attempt| attempt.outcome.is_delivered());
-        let stopped = attempts
-            .iter()
-            .any(|attempt| matches!(attempt.outcome, Outcome::Retry { sent: false, .. }));
-        let rest = attempts.iter().filter_map(|attempt| match attempt.outcome {
-            Outcome::Retry { after, .. } => after,
-            _ => None,
-        });
-        let rest = rest.max();
-        let trouble = attempts.iter().find_map(|attempt| match &attempt.outcome {
-            Outcome::Retry { reason, .. } => Some(reason.clone()),
-            _ => None,
-        });
-        for attempt in attempts {
-            report.count(id, attempt);
-        }
-        if delivered {
-            app.store.note_target(id, None, app.clock.now()).await?;
-            note_certificate(app, id, crm).await?;
-        } else if answered && is_probe {
-            app.store.end_pause(id).await?;
-        }
-        if let Some(wait) = rest {
-            app.store.rest_target(id, wait, app.clock.now()).await?;
-        }
-        let is_down = matches!(breaker.permits(system_time(app)), Permit::Wait { .. });
-        if let Some(reason) = trouble.filter(|_| rest.is_none() && !answered)
-            && (is_down || is_probe || stopped)
-        {
-            // Nothing but trouble: it is left alone, ever longer, instead of being asked with every record in turn.
-            app.store
-                .note_target(id, Some((&reason, 60)), app.clock.now())
-                .await?;
-            break;
-        }
-        if stopped || rest.is_some() || (is_probe && !answered) {
-            // The target takes nothing at the moment; the rest keeps its place in the queue.
-            break;
-        }
-        is_probe = false;
-    }
-    Ok(report)
-}
-
-/// What concerns the whole target may be about one record after all, such as an address that its id is part of. So the
-/// next probe, when this pause is over, is another one.
-async fn make_way(app: &App, row: &entity::outbox::Model) -> anyhow::Result<()> {
-    let now = app.clock.now();
-    let known = app.store.target(&row.target).await?;
-    if let Some(until) = known.and_then(|row| row.paused_until) {
-        app.store.postpone(row, until + (until - now)).await?;
-    }
-    Ok(())
-}
-
-async fn note_certificate(app: &App, id: &str, crm: &crm_client::Target) -> anyhow::Result<()> {
-    let ends = crm
-        .certificate_ends()
-        .and_then(|ends| ends.duration_since(UNIX_EPOCH).ok())
-        .and_then(|since| i64::try_from(since.as_secs()).ok());
-    let known = app.store.target(id).await?;
-    if known.is_some_and(|row| row.certificate_ends != ends) {
-        app.store.note_certificate(id, ends).await?;
-    }
-    Ok(())
-}
-
-fn system_time(app: &App) -> SystemTime {
-    UNIX_EPOCH + Duration::from_millis(u64::try_from(app.clock.now_ms()).unwrap_or(0))
-}
-
-/// How many rows are taken, pushed and settled at once.
-fn portion(takes_batches: bool, batch: u64, at_once: u64) -> u64 {
-    if takes_batches {
-        // Settling costs a write to the disk, so several batches share one.
-        (batch * at_once.max(10)).min(PORTION)
-    } else {
-        // A push is not interrupted, and whoever stops waits for it: at a tenth of a second each it ends within the grace.
-        batch.min(at_once * 100)
-    }
-}
-
-/// How fast a target is told.
-struct Pace {
-    /// Rows taken, pushed and settled at once.
-    portion: u64,
-    limit: Option<RateLimit>,
-}
-
-impl Pace {
-    fn of(app: &App, target: &Target) -> Self {
-        let (batch, at_once) = (target.batch_size.into(), target.concurrency.into());
-        let portion = portion(target.takes_batches(), batch, at_once);
-        let limit = target.rate_per_second.and_then(NonZeroU32::new);
-        Self {
-            portion,
-            limit: limit.map(|rate| RateLimit::new(rate, Duration::from_secs(1), system_time(app))),
-        }
-    }
-
-    /// So many rows were allowed and not there.
-    fn give_back(&mut self, rows: u64) {
-        if let Some(limit) = &mut self.limit {
-            limit.give_back(usize::try_from(rows).unwrap_or(0));
-        }
-    }
-
-    /// Waits until something may go; returns how many rows.
-    async fn next(&mut self, app: &App) -> u64 {
-        let Some(limit) = &mut self.limit else {
-            return self.portion;
-        };
-        let wanted = usize::try_from(self.portion).unwrap_or(usize::MAX);
-        loop {
-            let now = system_time(app);
-            let given = limit.take(wanted, now);
-            if given > 0 {
-                return given as u64;
-            }
-            let wait = limit.ready_at(now).duration_since(now).unwrap_or_default();
-            tokio::time::sleep(wait.max(Duration::from_millis(1))).await;
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::portion;
-
-    #[test]
-    fn one_push_ends_before_the_grace_of_a_stop_does() {
-        assert_eq!(portion(false, 10_000, 1), 100);
-        assert_eq!(portion(false, 10_000, 8), 800);
-        assert_eq!(portion(false, 10, 8), 10);
-        assert_eq!(portion(true, 100, 8), 1_000);
-    }
 }

@@ -17,6 +17,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// Posts alarms that opened or ended, in one request.
 pub(super) async fn send(app: &App, alarms: &[alarm::Model]) -> anyhow::Result<()> {
     let config = &app.config.alarms;
+    config.check_secret()?;
     let told: Vec<Value> = alarms.iter().map(value).collect();
     let body = json!({"schema": 1, "alarms": told}).to_string();
     let now = UNIX_EPOCH + Duration::from_secs(u64::try_from(app.clock.now()).unwrap_or(0));

@@ -134,7 +134,8 @@ impl Staged {
             }
             _ => {}
         }
-        let ready = beside(&path, "unfinished");
+        sweep(&path);
+        let ready = beside(&path, UNFINISHED);
         write_new(&ready, key).map_err(|error| unusable(&ready, &error))?;
         Ok(Self {
             path,
@@ -142,12 +143,40 @@ impl Staged {
         })
     }
 
+    /// The one that was written under this name by a process that died; none if it was in another data directory.
+    pub fn find(data_dir: &Path, name: &str) -> anyhow::Result<Option<Self>> {
+        let path = key_file(data_dir);
+        let ready = path.with_file_name(name);
+        let is_one = ready
+            .file_name()
+            .is_some_and(|found| found == name && name.ends_with(UNFINISHED));
+        if !is_one || !ready.is_file() {
+            return Ok(None);
+        }
+        let text = fs::read_to_string(&ready).map_err(|error| unusable(&ready, &error))?;
+        SecretKey::parse(&text, name)?;
+        Ok(Some(Self {
+            path,
+            ready: Some(ready),
+        }))
+    }
+
+    /// The name of its file; none if nothing is to be done.
+    pub fn name(&self) -> Option<&str> {
+        self.ready.as_ref()?.file_name()?.to_str()
+    }
+
+    /// Leaves it where it is, to be [found](Self::find).
+    pub fn leave(mut self) {
+        self.ready = None;
+    }
+
     /// Makes it the key in use. Another one that lies there is kept beside it.
     pub fn put_in_place(mut self) -> anyhow::Result<()> {
         let Some(ready) = self.ready.take() else {
             return Ok(());
         };
-        let moved = match fs::hard_link(&self.path, beside(&self.path, "replaced")) {
+        let moved = match fs::hard_link(&self.path, beside(&self.path, ".replaced")) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
             _ => fs::rename(&ready, &self.path),
         };
@@ -164,9 +193,27 @@ impl Drop for Staged {
     }
 }
 
+const UNFINISHED: &str = ".unfinished";
+
+/// Removes keys that were written beside this one and never put in their place. Who restores does so alone.
+fn sweep(path: &Path) {
+    let Some((dir, name)) = path.parent().zip(path.file_name()) else {
+        return;
+    };
+    let begin = format!("{}.", name.to_string_lossy());
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let found = entry.file_name();
+        let found = found.to_string_lossy();
+        if found.starts_with(&begin) && found.ends_with(UNFINISHED) {
+            // What cannot be removed does no harm.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
 fn beside(path: &Path, end: &str) -> PathBuf {
     let mut name = path.to_path_buf().into_os_string();
-    name.push(format!(".{}.{end}", hex(&random::<4>())));
+    name.push(format!(".{}{end}", hex(&random::<4>())));
     name.into()
 }
 

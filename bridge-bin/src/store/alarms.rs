@@ -2,13 +2,10 @@
 
 use sea_orm::ActiveValue::{NotSet, Set};
 use sea_orm::sea_query::{Expr, OnConflict};
-use sea_orm::{
-    ColumnTrait, Condition, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryOrder,
-    QuerySelect,
-};
+use sea_orm::{ColumnTrait, Condition, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use super::entity::{alarm, notice};
-use super::{Store, storable};
+use super::{Store, Transaction, storable};
 
 /// How somebody is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -188,7 +185,7 @@ pub struct NewNotice {
 
 /// Makes notices that were not made before, in the transaction that gives rise to them.
 pub async fn make_notices(
-    tx: &DatabaseTransaction,
+    tx: &Transaction,
     notices: Vec<NewNotice>,
     now: i64,
 ) -> Result<(), DbErr> {

@@ -4,6 +4,7 @@
 //! be seen. It is a hint, never the work itself: a call that is lost costs the time until the next look. On `SQLite`
 //! all nodes are on one machine, usually there is one, and they look by themselves.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use sea_orm::sqlx::{self, PgPool};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use super::Store;
 
@@ -19,6 +21,9 @@ const CHANNEL: &str = "zk_bridge_work";
 
 /// Between two tries of a listener whose connection broke.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// After so long a silence the connection is made anew: nobody else would notice that its other end is gone.
+const SILENCE: Duration = Duration::from_mins(5);
 
 /// Calls for everybody, once the transaction `db` is committed.
 pub(super) async fn ring(db: &impl ConnectionTrait) -> Result<(), DbErr> {
@@ -40,9 +45,8 @@ impl Bell {
     pub fn of(store: &Store) -> Self {
         let calls = Arc::new(Notify::new());
         let mut listener = JoinSet::new();
-        if store.reader().get_database_backend() == DbBackend::Postgres {
-            let pool = store.reader().get_postgres_connection_pool().clone();
-            listener.spawn(listen(pool, Arc::clone(&calls)));
+        if let Some(pool) = store.reader().postgres() {
+            listener.spawn(listen(pool.clone(), Arc::clone(&calls)));
         }
         Self {
             calls,
@@ -71,6 +75,8 @@ async fn hear(pool: &PgPool, calls: &Notify) -> Result<std::convert::Infallible,
     loop {
         // Also at the beginning, and when a broken connection stands again: a call may have been missed.
         calls.notify_one();
-        listener.try_recv().await?;
+        timeout(SILENCE, listener.try_recv())
+            .await
+            .map_err(io::Error::from)??;
     }
 }

@@ -7,7 +7,7 @@ use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DbBackend, DbErr, QueryResult, Statement, Value,
 };
 use sea_orm_migration::MigratorTrait;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::migration::Migrator;
@@ -22,7 +22,7 @@ const MOST_VALUES: usize = 30_000;
 pub type OnProgress<'a> = &'a (dyn Fn(u64, u64) + Send + Sync);
 
 /// A table that was copied, and found equal on both sides.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Copied {
     /// Its name.
     pub table: String,
@@ -133,30 +133,19 @@ pub(super) async fn copy(
             on_progress(done, total);
             last = page.into_iter().next_back();
         }
-        let mut arrived = Sum::default();
-        let mut last = None;
-        while let Some(page) = table.page(target, last.as_ref()).await? {
-            arrived.add(&page);
-            last = page.into_iter().next_back();
-        }
-        let (expected, found) = (sum.finish(), arrived.finish());
+        let (expected, found) = (table.told(sum), table.read_through(target).await?);
         if expected != found {
             return Err(Failure::new(
                 "copy_differs",
                 format!(
                     "The copy of the table {} differs: {} rows were read and {} arrived.",
-                    table.name, expected.0, found.0
+                    table.name, expected.rows, found.rows
                 ),
                 "Nothing was kept. Run it again; if it repeats, the disk of one side is at fault.",
             )
             .into());
         }
-        let (rows, sha256) = expected;
-        copied.push(Copied {
-            table: table.name.clone(),
-            rows,
-            sha256,
-        });
+        copied.push(expected);
     }
     for table in tables.iter().filter(|table| table.counted) {
         let highest = table
@@ -224,6 +213,24 @@ impl Table {
             .await?;
         let count: i64 = row.map_or(Ok(0), |row| row.try_get("", "count"))?;
         Ok(count.unsigned_abs())
+    }
+
+    /// What is in it.
+    pub(super) async fn read_through(&self, db: &impl ConnectionTrait) -> Result<Copied, DbErr> {
+        let (mut sum, mut last) = (Sum::default(), None);
+        while let Some(page) = self.page(db, last.as_ref()).await? {
+            sum.add(&page);
+            last = page.into_iter().next_back();
+        }
+        Ok(self.told(sum))
+    }
+
+    fn told(&self, sum: Sum) -> Copied {
+        Copied {
+            table: self.name.clone(),
+            rows: sum.rows,
+            sha256: secret::hex(&sum.hash.finalize()),
+        }
     }
 
     /// Takes all rows away.
@@ -415,9 +422,5 @@ impl Sum {
             self.hash.update((bytes.len() as u64).to_be_bytes());
             self.hash.update(bytes);
         }
-    }
-
-    fn finish(self) -> (u64, String) {
-        (self.rows, secret::hex(&self.hash.finalize()))
     }
 }

@@ -7,8 +7,8 @@ use chrono::{Days, NaiveDate};
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, DbErr,
-    EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement,
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter,
+    QueryOrder, QuerySelect, Statement,
 };
 
 use super::entity::{
@@ -17,7 +17,7 @@ use super::entity::{
 };
 use super::leases::{self, Lease};
 use super::people::{self, Identities};
-use super::{Store, Told, schedule, storable};
+use super::{Store, Told, Transaction, schedule, storable};
 
 /// Days of one employee that want assessing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -391,7 +391,7 @@ pub struct Difference {
 ///
 /// Only while `lease` holds; `None` if it does not any more, and then nothing was written.
 pub async fn save(
-    tx: &DatabaseTransaction,
+    tx: &Transaction,
     assessed: &Assessed,
     records: &[daily_record::Model],
     lease: &Lease,

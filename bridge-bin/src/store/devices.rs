@@ -73,6 +73,11 @@ impl Store {
         })?)
     }
 
+    /// The device with this id.
+    pub async fn device_with_id(&self, id: i64) -> Result<Option<device::Model>, DbErr> {
+        device::Entity::find_by_id(id).one(self.reader()).await
+    }
+
     /// All device groups.
     pub async fn device_groups(&self) -> Result<Vec<device_group::Model>, DbErr> {
         device_group::Entity::find()

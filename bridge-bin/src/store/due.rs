@@ -230,9 +230,19 @@ pub(super) async fn hold(
     db: &impl ConnectionTrait,
     device_id: i64,
 ) -> Result<Option<due_device::Model>, DbErr> {
-    due_device::Entity::find_by_id(device_id)
+    Ok(hold_all(db, [device_id]).await?.pop())
+}
+
+/// The same of several, in one order, so that of two nodes none waits for the other in a circle.
+pub(super) async fn hold_all(
+    db: &impl ConnectionTrait,
+    device_ids: impl IntoIterator<Item = i64>,
+) -> Result<Vec<due_device::Model>, DbErr> {
+    due_device::Entity::find()
+        .filter(due_device::Column::DeviceId.is_in(device_ids))
+        .order_by_asc(due_device::Column::DeviceId)
         .lock_exclusive()
-        .one(db)
+        .all(db)
         .await
 }
 
@@ -242,10 +252,32 @@ pub(super) async fn done(
     device_id: i64,
     held: Option<&due_device::Model>,
 ) -> Result<(), DbErr> {
-    if held.is_some_and(|row| row.due_at.is_none() && row.failures == 0) {
+    match held {
+        Some(row) => all_done(db, [row]).await,
+        None => put(db, device_id, None, 0).await,
+    }
+}
+
+/// The same of several that stand on it.
+pub(super) async fn all_done<'a>(
+    db: &impl ConnectionTrait,
+    held: impl IntoIterator<Item = &'a due_device::Model>,
+) -> Result<(), DbErr> {
+    let open = held
+        .into_iter()
+        .filter(|row| row.due_at.is_some() || row.failures != 0)
+        .map(|row| row.device_id);
+    let open: Vec<i64> = open.collect();
+    if open.is_empty() {
         return Ok(());
     }
-    put(db, device_id, None, 0).await
+    due_device::Entity::update_many()
+        .col_expr(due_device::Column::DueAt, Expr::value(None::<i64>))
+        .col_expr(due_device::Column::Failures, Expr::value(0))
+        .filter(due_device::Column::DeviceId.is_in(open))
+        .exec(db)
+        .await?;
+    Ok(())
 }
 
 async fn put(

@@ -194,6 +194,7 @@ entity!(target, "target", {
     last_success: Option<i64>,
     kind: Option<String>,
     certificate_ends: Option<i64>,
+    unanswered: i32,
 });
 
 entity!(entry, "entry", {

@@ -49,9 +49,12 @@ pub enum Claim {
     },
 }
 
+/// Begins the names of terminals' leases.
+pub const TERMINAL: &str = "terminal:";
+
 /// The name of a terminal's lease.
 pub fn terminal(device_id: i64) -> String {
-    format!("terminal:{device_id}")
+    format!("{TERMINAL}{device_id}")
 }
 
 impl Store {
@@ -195,6 +198,19 @@ pub(super) async fn give_back(tx: &impl ConnectionTrait, lease: &Lease) -> Resul
     Ok(())
 }
 
+/// Gives leases back that were found to hold inside the same transaction.
+pub(super) async fn give_back_all(
+    tx: &impl ConnectionTrait,
+    held: &HashSet<Lease>,
+) -> Result<(), DbErr> {
+    lease::Entity::update_many()
+        .col_expr(lease::Column::ExpiresAt, Expr::value(0_i64))
+        .filter(lease::Column::Name.is_in(held.iter().map(|lease| lease.name.as_str())))
+        .exec(tx)
+        .await?;
+    Ok(())
+}
+
 /// Claims those of `names` that are free, inside a transaction.
 pub(super) async fn grant_free(
     tx: &impl ConnectionTrait,
@@ -295,6 +311,31 @@ pub async fn holds(db: &impl ConnectionTrait, lease: &Lease, now_ms: i64) -> Res
         .one(db)
         .await?
         .is_some())
+}
+
+/// Those of `leases` that still hold, to be asked as [`holds`] is.
+pub(super) async fn holds_of<'a>(
+    db: &impl ConnectionTrait,
+    leases: impl IntoIterator<Item = &'a Lease>,
+    now_ms: i64,
+) -> Result<HashSet<Lease>, DbErr> {
+    let asked: HashSet<&Lease> = leases.into_iter().collect();
+    let rows = lease::Entity::find()
+        .filter(lease::Column::Name.is_in(asked.iter().map(|lease| lease.name.as_str())))
+        .filter(unexpired(db, now_ms))
+        // In one order, so that of two nodes none waits for the other in a circle.
+        .order_by_asc(lease::Column::Name)
+        .lock_shared()
+        .all(db)
+        .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Lease {
+            name: row.name,
+            token: row.token,
+        })
+        .filter(|lease| asked.contains(lease))
+        .collect())
 }
 
 fn held(db: &impl ConnectionTrait, lease: &Lease, now_ms: i64) -> Condition {

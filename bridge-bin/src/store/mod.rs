@@ -22,6 +22,7 @@ pub mod migration;
 pub mod nodes;
 pub mod outbox;
 pub mod people;
+mod pool;
 mod postgres;
 pub mod punches;
 pub mod queue;
@@ -33,6 +34,7 @@ pub mod targets;
 pub mod told;
 mod transaction;
 mod trouble;
+mod unchanged;
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -43,12 +45,13 @@ use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::{Expr, OnConflict, SimpleExpr};
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DbBackend, DbErr, EntityTrait, IsolationLevel,
-    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+    SqliteTransactionMode, Statement, TransactionOptions,
 };
 use sea_orm_migration::MigratorTrait;
 use tokio::sync::Semaphore;
 
 pub use location::{DatabaseUrl, Location};
+pub use pool::Pool;
 pub use told::Told;
 pub use transaction::Transaction;
 
@@ -66,6 +69,12 @@ const SOON: Duration = Duration::from_secs(2);
 
 /// Begins the error of a write after `store move`; `failure::of` knows it.
 const MOVED: &str = "the data was moved to ";
+
+/// Remembered by a database: where `store move` brought its content, where it is bringing it, and by what the copy is
+/// known that came from elsewhere and was never used.
+const MOVED_TO: &str = "moved_to";
+const MOVING_TO: &str = "moving_to";
+const MOVED_FROM: &str = "moved_from";
 
 /// What a data directory was made for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,12 +97,14 @@ impl Kind {
 /// An open database.
 #[derive(Debug, Clone)]
 pub struct Store {
-    read: DatabaseConnection,
-    write: DatabaseConnection,
+    read: Pool,
+    write: Pool,
     /// For what never waits for the writer's lock, so that a lease is renewed however many wait for that.
-    beside: DatabaseConnection,
+    beside: Pool,
     /// Readings are stored a few at a time, so that claims and renewals do not wait behind hundreds of them.
     intakes: Arc<Semaphore>,
+    /// Readings that wait to be stored with others.
+    unchanged: unchanged::Queue,
     location: Arc<Location>,
 }
 
@@ -109,7 +120,25 @@ impl Store {
         let store = Self::open_any(location.into()).await?;
         refuse_moved(&store.read).await?;
         store.claim_kind(kind).await?;
+        store.note_moves().await?;
         Ok(store)
+    }
+
+    /// What was copied here by `store move` is in use from now on; what was to be copied elsewhere is not.
+    async fn note_moves(&self) -> anyhow::Result<()> {
+        if let Some(moving) = backup::Moving::of(&self.read).await? {
+            tracing::warn!(
+                "a move of the data to {} is under way, or was cut off; then this database is the one in use, and \
+                 `zk-bridge store move` can be run again",
+                moving.to
+            );
+        }
+        if self.meta(MOVED_FROM).await?.is_some() {
+            let tx = self.begin().await?;
+            meta::Entity::delete_by_id(MOVED_FROM).exec(&tx).await?;
+            tx.commit().await?;
+        }
+        Ok(())
     }
 
     /// Opens a database up to date, whatever it holds.
@@ -122,10 +151,11 @@ impl Store {
             Location::Postgres(url) => postgres::open(url).await?,
         };
         Ok(Self {
-            read,
-            write,
-            beside,
+            read: Pool::new(read),
+            write: Pool::new(write),
+            beside: Pool::new(beside),
             intakes: Arc::new(Semaphore::new(INTAKES)),
+            unchanged: unchanged::Queue::default(),
             location: Arc::new(location),
         })
     }
@@ -137,11 +167,13 @@ impl Store {
             Location::Sqlite(data_dir) => sqlite::open_existing(data_dir).await?,
             Location::Postgres(url) => postgres::open_existing(url).await?,
         };
+        let read = Pool::new(read);
         Some(Self {
             write: read.clone(),
             beside: read.clone(),
             read,
             intakes: Arc::new(Semaphore::new(INTAKES)),
+            unchanged: unchanged::Queue::default(),
             location: Arc::new(location),
         })
     }
@@ -175,7 +207,7 @@ impl Store {
     }
 
     /// The pool for reading.
-    pub const fn reader(&self) -> &DatabaseConnection {
+    pub const fn reader(&self) -> &Pool {
         &self.read
     }
 
@@ -183,14 +215,23 @@ impl Store {
     pub fn on_statement(&mut self, tell: impl Fn(&Statement) + Clone + Send + Sync + 'static) {
         for db in [&mut self.read, &mut self.write, &mut self.beside] {
             let tell = tell.clone();
-            db.set_metric_callback(move |info| tell(info.statement));
+            db.inner_mut()
+                .set_metric_callback(move |info| tell(info.statement));
         }
     }
 
     /// The connection that writes, for tests that make it fail.
     #[cfg(feature = "failpoints")]
-    pub const fn writer(&self) -> &DatabaseConnection {
+    pub const fn writer(&self) -> &Pool {
         &self.write
+    }
+
+    /// Waits for no answer any longer than this: for tests.
+    #[cfg(feature = "failpoints")]
+    pub const fn lose_patience(&mut self, patience: Duration) {
+        self.read.lose_patience(patience);
+        self.write.lose_patience(patience);
+        self.beside.lose_patience(patience);
     }
 
     /// Begins a transaction that holds the right to write from its first moment, alone among all nodes.
@@ -227,7 +268,7 @@ impl Store {
     }
 }
 
-async fn begin_on(db: &DatabaseConnection) -> Result<Transaction, DbErr> {
+async fn begin_on(db: &Pool) -> Result<Transaction, DbErr> {
     let tx = begin_raw(db).await?;
     if tx.get_database_backend() == DbBackend::Postgres {
         postgres::enter(&tx).await?;
@@ -236,14 +277,14 @@ async fn begin_on(db: &DatabaseConnection) -> Result<Transaction, DbErr> {
     Ok(tx)
 }
 
-async fn begin_raw(db: &DatabaseConnection) -> Result<Transaction, DbErr> {
+async fn begin_raw(db: &Pool) -> Result<Transaction, DbErr> {
     let postgres = db.get_database_backend() == DbBackend::Postgres;
     let options = TransactionOptions {
         isolation_level: postgres.then_some(IsolationLevel::ReadCommitted),
         sqlite_transaction_mode: (!postgres).then_some(SqliteTransactionMode::Immediate),
         ..TransactionOptions::default()
     };
-    db.begin_with_options(options).await.map(Transaction::new)
+    db.begin(options).await
 }
 
 /// From here to its end the transaction writes alone among all nodes. On `SQLite` it does so anyway.
@@ -276,7 +317,7 @@ fn storable(text: &str) -> Cow<'_, str> {
 
 /// What was moved away is never written again, not even by a node that was running meanwhile.
 async fn refuse_moved(db: &impl ConnectionTrait) -> Result<(), DbErr> {
-    match meta::Entity::find_by_id("moved_to").one(db).await? {
+    match meta::Entity::find_by_id(MOVED_TO).one(db).await? {
         Some(row) => Err(DbErr::Custom(format!("{MOVED}{}", row.value))),
         None => Ok(()),
     }

@@ -4,18 +4,18 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crm_client::{Entry, Outcome};
+use crm_client::{Entry, Outcome, Reach};
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait};
 use sea_orm::{
-    ColumnTrait, Condition, DatabaseTransaction, DbErr, EntityTrait, PaginatorTrait, QueryFilter,
-    QueryOrder, QuerySelect, Select,
+    ColumnTrait, Condition, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect, Select,
 };
 use serde::Serialize;
 
 use super::entity::{entry, outbox};
 use super::queue::{self, Change};
-use super::{Store, back_off, storable};
+use super::{Store, Transaction, back_off, storable};
 
 /// States of an outbox row.
 pub mod state {
@@ -30,6 +30,9 @@ pub mod state {
     /// A newer revision took its place before it was sent, or it takes back what was never sent.
     pub const SUPERSEDED: &str = "superseded";
 }
+
+/// Revisions of an entry at most that are looked for at a target, beside the latest.
+const EARLIER: usize = 3;
 
 /// Entries that are queued again in one transaction.
 const PAGE: u64 = 1_000;
@@ -86,6 +89,16 @@ pub struct Attempt {
     pub row: outbox::Model,
     /// The target's answer.
     pub outcome: Outcome,
+}
+
+impl Attempt {
+    /// Whether the push ended before the row was sent.
+    pub const fn is_unsent(&self) -> bool {
+        let Outcome::Retry { reach, .. } = &self.outcome else {
+            return false;
+        };
+        matches!(reach, Reach::NotSent)
+    }
 }
 
 /// Which rows a delivery takes.
@@ -173,8 +186,8 @@ impl Store {
             .await
     }
 
-    /// The row that asks whether a target is back: of those to be sent the one least tried, then the one due longest.
-    /// So a row that the target cannot take stands in the way of no other.
+    /// The row that asks whether a target is back: of those to be sent the one least tried, then the one not tried for
+    /// longest. So a row that the target cannot take stands in the way of no other.
     pub async fn probe(
         &self,
         target: &str,
@@ -185,17 +198,30 @@ impl Store {
         QuerySelect::query(&mut query).clear_order_by();
         query
             .order_by_asc(outbox::Column::Attempts)
+            .order_by_asc(Expr::col(outbox::Column::LastAttempt).if_null(0))
             .order_by_asc(outbox::Column::DueAt)
             .order_by_asc(outbox::Column::Id)
             .all(self.reader())
             .await
     }
 
-    /// Lets a row wait until `due_at`, without counting an attempt.
-    pub async fn postpone(&self, row: &outbox::Model, due_at: i64) -> Result<(), DbErr> {
+    /// Lets a row wait until `due_at` that met with trouble which may be its own or everybody's: it is remembered, and no
+    /// attempt is counted.
+    pub async fn postpone(
+        &self,
+        row: &outbox::Model,
+        due_at: i64,
+        trouble: &str,
+        now: i64,
+    ) -> Result<(), DbErr> {
         let tx = self.begin().await?;
         outbox::Entity::update_many()
             .col_expr(outbox::Column::DueAt, Expr::value(due_at))
+            .col_expr(outbox::Column::LastAttempt, Expr::value(now))
+            .col_expr(
+                outbox::Column::LastError,
+                Expr::value(storable(trouble).into_owned()),
+            )
             .filter(outbox::Column::Id.eq(row.id))
             .filter(outbox::Column::Key.eq(&row.key))
             .exec(&tx)
@@ -222,6 +248,45 @@ impl Store {
                 .all(self.reader())
                 .await?;
             found.extend(known);
+        }
+        Ok(found)
+    }
+
+    /// Earlier revisions of these rows that the target may have taken although no answer told so, by entry id; the few
+    /// latest of each.
+    pub async fn attempted_before(
+        &self,
+        target: &str,
+        rows: &[outbox::Model],
+    ) -> Result<HashMap<String, Vec<Entry>>, DbErr> {
+        let revisions: HashMap<&str, i64> = rows
+            .iter()
+            .filter(|row| row.revision > 1)
+            .map(|row| (row.entry_id.as_str(), row.revision))
+            .collect();
+        let ids: Vec<&str> = revisions.keys().copied().collect();
+        let mut found: HashMap<String, Vec<Entry>> = HashMap::new();
+        for chunk in ids.chunks(1_000) {
+            let attempted = outbox::Entity::find()
+                .filter(outbox::Column::Target.eq(target))
+                .filter(outbox::Column::EntryId.is_in(chunk.iter().copied()))
+                .filter(outbox::Column::Attempts.gt(0))
+                .filter(outbox::Column::Deleted.eq(false))
+                .order_by_desc(outbox::Column::Revision)
+                .all(self.reader())
+                .await?;
+            for row in attempted {
+                let known = found.entry(row.entry_id.clone()).or_default();
+                let is_earlier = revisions
+                    .get(row.entry_id.as_str())
+                    .is_some_and(|revision| row.revision < *revision);
+                if is_earlier
+                    && known.len() < EARLIER
+                    && let Ok(entry) = thaw(&row, None)
+                {
+                    known.push(entry);
+                }
+            }
         }
         Ok(found)
     }
@@ -286,6 +351,7 @@ impl Store {
         let rows = outbox::Entity::find()
             .filter(outbox::Column::Target.eq(target))
             .filter(queue::is_latest())
+            .filter(outbox::Column::State.is_not_in(CLOSED))
             .filter(
                 Condition::any()
                     .add(outbox::Column::State.ne(state::PENDING))
@@ -321,7 +387,7 @@ impl Store {
             let changes = page
                 .iter()
                 .filter_map(|entry| Some((rows.remove(&entry.entry_id)?, entry)))
-                .filter(|(row, _)| !is_unsent(row))
+                .filter(|(row, _)| !is_unsent(row) && !is_closed(row))
                 .map(|(row, entry)| Change::again(row, entry))
                 .collect::<Result<Vec<_>, _>>()?;
             queued += queue::push(&tx, target, changes, floor, now).await?;
@@ -444,6 +510,14 @@ impl Store {
     }
 }
 
+/// Latest revisions in these states are never sent again by themselves: a human closed them, or they take back what was
+/// never sent. What changes later is told as usual.
+const CLOSED: [&str; 2] = [state::DISMISSED, state::SUPERSEDED];
+
+pub(super) fn is_closed(row: &outbox::Model) -> bool {
+    CLOSED.contains(&row.state.as_str())
+}
+
 /// A revision that was never sent needs no successor.
 fn is_unsent(row: &outbox::Model) -> bool {
     row.state == state::PENDING && row.attempts == 0
@@ -451,7 +525,7 @@ fn is_unsent(row: &outbox::Model) -> bool {
 
 /// The ids that a target gave are kept, so that later revisions can name them.
 async fn note_remote_ids(
-    tx: &DatabaseTransaction,
+    tx: &Transaction,
     target: &str,
     attempts: &[Attempt],
 ) -> Result<(), DbErr> {
@@ -487,7 +561,7 @@ async fn note_remote_ids(
 /// A refusal, or an attempt to be made once more. A row that was superseded while it was under way stays so: the newer
 /// revision says it all. So does one that a human closed.
 async fn note_failure(
-    tx: &DatabaseTransaction,
+    tx: &Transaction,
     attempt: &Attempt,
     retry_seconds: i64,
     now: i64,
@@ -506,16 +580,17 @@ async fn note_failure(
         }
         Outcome::Retry {
             after,
-            sent,
+            reach,
             reason,
         } => {
+            let sent = *reach != Reach::NotSent;
             change.last_error = Set(Some(storable(reason).into_owned()));
             if !sent {
                 // It has had no attempt, and goes with the target's next.
                 change.attempts = Set(row.attempts);
                 change.last_attempt = Set(row.last_attempt);
             }
-            let tried = if *sent { row.attempts } else { 0 };
+            let tried = if sent { row.attempts } else { 0 };
             let wait = Ord::max(back_off::spread(retry_seconds, tried), seconds(*after));
             change.due_at = Set(now + wait);
             change.state = Set(state::PENDING.to_owned());

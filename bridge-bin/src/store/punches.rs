@@ -1,5 +1,6 @@
 //! P1: punches, stored before anything is derived from them, together with the cursor.
 
+use std::borrow::Cow;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::RangeInclusive;
@@ -15,6 +16,7 @@ use sea_orm::{
 use super::entity::{cursor, device, device_user, punch};
 use super::leases::{self, Lease};
 use super::people::{self, Identities};
+use super::unchanged::Unchanged;
 use super::{Store, Told, alone, due, retention, schedule, storable};
 
 /// A punch as a source told it.
@@ -32,7 +34,7 @@ pub struct NewPunch {
     pub work_code: u32,
     /// The device's internal number, where told.
     pub uid: Option<u16>,
-    /// Position in the device's log.
+    /// Position in the device's log; another one for each punch of an intake.
     pub log_index: i64,
 }
 
@@ -83,6 +85,20 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// Whether any of it differs from what is known; when the terminal was read is no news.
+    pub(super) fn are_news(&self, known: &device::Model) -> bool {
+        fn differs<T: PartialEq>(told: Option<&T>, known: Option<&T>) -> bool {
+            told.is_some() && told != known
+        }
+        differs(self.serial_number.as_ref(), known.serial_number.as_ref())
+            || differs(self.mac.as_ref(), known.mac.as_ref())
+            || differs(self.firmware.as_ref(), known.firmware.as_ref())
+            || differs(self.platform.as_ref(), known.platform.as_ref())
+            || differs(self.model.as_ref(), known.model.as_ref())
+            || differs(self.log_capacity.as_ref(), known.log_capacity.as_ref())
+            || differs(self.clock_drift_s.as_ref(), known.clock_drift_s.as_ref())
+    }
+
     fn storable(self) -> Self {
         let clean = |text: Option<String>| text.map(|text| storable(&text).into_owned());
         Self {
@@ -116,8 +132,6 @@ pub enum IntakeError {
     Database(#[from] DbErr),
 }
 
-type Key = (String, i64, i32);
-
 /// A key with its first entry in the reading and the positions at which it came again.
 struct Row<'a> {
     punch: &'a NewPunch,
@@ -133,6 +147,15 @@ impl Store {
         now: i64,
         now_ms: i64,
     ) -> Result<Taken, IntakeError> {
+        if let Some(reading) = Unchanged::of(&intake, now, now_ms)
+            && let Some(held) = self.take_in_unchanged(reading).await
+        {
+            return if held {
+                Ok(Taken::default())
+            } else {
+                Err(IntakeError::LeaseLost)
+            };
+        }
         loop {
             if let Some(taken) = self.try_take_in(&intake, now, now_ms).await? {
                 return Ok(taken);
@@ -172,22 +195,24 @@ impl Store {
             // What was thrown away was known, too.
             repeated: within + (all - rows.len()) as u64,
         };
-        let mut touched: BTreeSet<(String, NaiveDate)> = BTreeSet::new();
+        let mut touched: BTreeSet<(Cow<'_, str>, NaiveDate)> = BTreeSet::new();
         let mut known = Vec::new();
         // 13 values a row; SQLite takes 32,766 in a statement, PostgreSQL 65,535.
         for chunk in rows.chunks(2_000) {
             let added = insert(&tx, intake, chunk, now).await?;
-            if added.len() < chunk.len() {
-                let added: HashSet<&Key> = added.iter().collect();
-                known.extend(chunk.iter().filter(|row| !added.contains(&row.key())));
-            }
             taken.new += added.len() as u64;
             taken.repeated += (chunk.len() - added.len()) as u64;
-            touched.extend(added.into_iter().filter_map(|(user, told, _)| {
-                let date = Told::from_i64(told).civil()?.date();
-                let is_open = first_touched.is_none_or(|first| date >= first);
-                (is_open && intake.plausible.contains(&date)).then_some((user, date))
-            }));
+            for row in chunk {
+                if !added.contains(&row.punch.log_index) {
+                    known.push(row);
+                } else if let Some(civil) = row.punch.told.civil() {
+                    let date = civil.date();
+                    let is_open = first_touched.is_none_or(|first| date >= first);
+                    if is_open && intake.plausible.contains(&date) {
+                        touched.insert((storable(&row.punch.user_id), date));
+                    }
+                }
+            }
         }
         if !rows.is_empty() || intake.users.is_some() {
             // A mapping that is being changed counts either wholly before these punches or wholly after them.
@@ -210,7 +235,11 @@ impl Store {
         if intake.users.is_some() || taken.new > 0 {
             people::name_employees(&tx, &identities, device_id).await?;
         }
-        put_cursor(&tx, device_id, &intake.cursor).await?;
+        let cursor = cursor::Model {
+            device_id,
+            ..intake.cursor.clone()
+        };
+        put_cursors(&tx, vec![cursor]).await?;
         let facts = intake.facts.clone().storable();
         device::ActiveModel {
             id: Set(device_id),
@@ -290,14 +319,6 @@ fn fold(punches: &[NewPunch]) -> (Vec<Row<'_>>, u64) {
 }
 
 impl Row<'_> {
-    fn key(&self) -> Key {
-        (
-            storable(&self.punch.user_id).into_owned(),
-            self.punch.told.to_i64(),
-            i32::from(self.punch.punch_state),
-        )
-    }
-
     /// How often the key came again at positions nobody has counted yet.
     fn repeats(&self, counted: i64) -> i32 {
         let news = self.again.iter().filter(|index| **index >= counted);
@@ -305,13 +326,15 @@ impl Row<'_> {
     }
 }
 
-/// The one hot statement: the same text for both databases but for the placeholders. Returns the keys that were not there before.
+/// The one hot statement: the same text for both databases but for the placeholders. Returns the positions in the log
+/// of those
+/// whose key was not there before.
 async fn insert(
     db: &impl ConnectionTrait,
     intake: &Intake<'_>,
     rows: &[Row<'_>],
     now: i64,
-) -> Result<Vec<Key>, DbErr> {
+) -> Result<HashSet<i64>, DbErr> {
     const COLUMNS: usize = 13;
     let mut sql = String::with_capacity(rows.len() * 50 + 300);
     sql.push_str(
@@ -351,19 +374,13 @@ async fn insert(
         ]);
     }
     sql.push_str(
-        " ON CONFLICT (device_id, user_id, told, punch_state) DO NOTHING RETURNING user_id, told, punch_state",
+        " ON CONFLICT (device_id, user_id, told, punch_state) DO NOTHING RETURNING log_index",
     );
     let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
     db.query_all_raw(statement)
         .await?
         .iter()
-        .map(|row| {
-            Ok((
-                row.try_get("", "user_id")?,
-                row.try_get("", "told")?,
-                row.try_get("", "punch_state")?,
-            ))
-        })
+        .map(|row| row.try_get("", "log_index"))
         .collect()
 }
 
@@ -375,16 +392,15 @@ async fn note_repeats(
     rows: &[&Row<'_>],
 ) -> Result<(), DbErr> {
     for row in rows {
-        let (user, told, state) = row.key();
         if row.punch.log_index < intake.counted && row.repeats(intake.counted) == 0 {
             // An earlier reading of this very log has seen to it.
             continue;
         }
         let Some(stored) = punch::Entity::find()
             .filter(punch::Column::DeviceId.eq(intake.device.id))
-            .filter(punch::Column::UserId.eq(user))
-            .filter(punch::Column::Told.eq(told))
-            .filter(punch::Column::PunchState.eq(state))
+            .filter(punch::Column::UserId.eq(storable(&row.punch.user_id)))
+            .filter(punch::Column::Told.eq(row.punch.told.to_i64()))
+            .filter(punch::Column::PunchState.eq(i32::from(row.punch.punch_state)))
             .one(db)
             .await?
         else {
@@ -423,20 +439,24 @@ async fn note_repeats(
     Ok(())
 }
 
-async fn put_cursor(
+/// Writes those that differ from what is stored.
+pub(super) async fn put_cursors(
     db: &impl ConnectionTrait,
-    device_id: i64,
-    new: &cursor::Model,
+    mut new: Vec<cursor::Model>,
 ) -> Result<(), DbErr> {
-    let new = cursor::Model {
-        device_id,
-        ..new.clone()
-    };
-    let known = cursor::Entity::find_by_id(device_id).one(db).await?;
-    if known.as_ref() == Some(&new) {
+    let ids = new.iter().map(|row| row.device_id);
+    let known = cursor::Entity::find()
+        .filter(cursor::Column::DeviceId.is_in(ids))
+        .all(db)
+        .await?;
+    new.retain(|row| !known.contains(row));
+    if new.is_empty() {
         return Ok(());
     }
-    cursor::Entity::insert(cursor::ActiveModel::from(new).reset_all())
+    let rows = new
+        .into_iter()
+        .map(|row| cursor::ActiveModel::from(row).reset_all());
+    cursor::Entity::insert_many(rows)
         .on_conflict(
             OnConflict::column(cursor::Column::DeviceId)
                 .update_columns([

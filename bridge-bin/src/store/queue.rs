@@ -7,12 +7,11 @@ use chrono::NaiveDate;
 use crm_client::Entry;
 use sea_orm::ActiveValue::{NotSet, Set};
 use sea_orm::sea_query::{Expr, OnConflict, Query};
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QuerySelect,
-};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::Transaction;
 use super::entity::{entry, outbox};
 use super::outbox::state;
 
@@ -247,7 +246,7 @@ fn hash_of(content: &Value) -> String {
 
 /// Freezes the changes as new revisions and puts them in the place of older ones that were not accepted.
 pub async fn push(
-    tx: &DatabaseTransaction,
+    tx: &Transaction,
     target: &str,
     changes: Vec<Change>,
     floor: i64,
@@ -263,7 +262,7 @@ pub async fn push(
 }
 
 async fn push_portion(
-    tx: &DatabaseTransaction,
+    tx: &Transaction,
     target: &str,
     changes: Vec<Change>,
     floor: i64,
@@ -346,7 +345,7 @@ async fn push_portion(
 
 /// Closes the open and the dismissed rows of these entries; returns since when each has been waiting.
 async fn supersede(
-    tx: &DatabaseTransaction,
+    tx: &Transaction,
     target: &str,
     entries: &[&str],
     now: i64,

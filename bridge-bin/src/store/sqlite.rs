@@ -1,10 +1,13 @@
 //! `SQLite`, one file in the data directory.
 
+use std::io::Read as _;
 use std::path::Path;
 use std::time::Duration;
 
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
-use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbErr};
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, Statement,
+};
 use sea_orm_migration::MigratorTrait;
 
 use super::migration::Migrator;
@@ -85,6 +88,36 @@ pub(super) async fn create(path: &Path) -> Result<DatabaseConnection, DbErr> {
     Ok(db)
 }
 
+/// Whether a file begins as those of `SQLite` do.
+pub(super) fn is_database(path: &Path) -> bool {
+    let mut start = [0; 16];
+    let read = std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut start));
+    read.is_ok() && &start == b"SQLite format 3\0"
+}
+
+/// Reads the database at `path` from end to end; what is wrong with it.
+pub(super) async fn check(path: &Path) -> Result<(), String> {
+    let checked = async {
+        let db = one_file(path).await?;
+        let rows = db
+            .query_all_raw(Statement::from_string(
+                DbBackend::Sqlite,
+                "PRAGMA integrity_check(1)",
+            ))
+            .await;
+        db.close().await?;
+        rows?
+            .first()
+            .map_or(Ok(String::new()), |row| row.try_get_by_index(0))
+    };
+    match checked.await {
+        Ok(said) if said == "ok" => Ok(()),
+        // The finding is of use to nobody who has only the file.
+        Ok(_) => Err("its pages contradict each other".to_owned()),
+        Err::<_, DbErr>(error) => Err(error.to_string()),
+    }
+}
+
 /// The copy of a database at `path`, brought up to date.
 pub(super) async fn open_copy(path: &Path) -> anyhow::Result<DatabaseConnection> {
     let db = one_file(path).await?;
@@ -146,6 +179,8 @@ async fn connect(
                 .shared_cache(false)
                 .filename(&path)
                 .busy_timeout(BUSY)
+                // Rows that its thread may be ahead of us: with few, the two wake each other for every handful.
+                .row_buffer_size(1_000)
                 .foreign_keys(false);
             if read_only {
                 // Not `read_only`: WAL readers must be able to make the shared-memory file.

@@ -5,13 +5,12 @@ use std::time::Duration;
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait,
-    QueryFilter, QuerySelect,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect,
 };
 
 use super::entity::{entry, meta, target};
 use super::outbox::seconds;
-use super::{Store, back_off, storable};
+use super::{Store, Transaction, back_off, storable};
 
 impl Store {
     /// The remembered state of a target.
@@ -44,6 +43,18 @@ impl Store {
             .col_expr(target::Column::PausedReason, Expr::value(None::<String>))
             .col_expr(target::Column::PausedUntil, Expr::value(None::<i64>))
             .col_expr(target::Column::Pauses, Expr::value(0))
+            .col_expr(target::Column::Unanswered, Expr::value(0))
+            .filter(target::Column::Id.eq(id))
+            .exec(&tx)
+            .await?;
+        tx.commit().await
+    }
+
+    /// Notes how many pushes in a row nobody answered.
+    pub async fn note_unanswered(&self, id: &str, pushes: i32) -> Result<(), DbErr> {
+        let tx = self.begin().await?;
+        target::Entity::update_many()
+            .col_expr(target::Column::Unanswered, Expr::value(pushes))
             .filter(target::Column::Id.eq(id))
             .exec(&tx)
             .await?;
@@ -67,6 +78,7 @@ impl Store {
                 paused_reason: Set(Some(storable(reason).into_owned())),
                 paused_until: Set(Some(now + back_off::spread(base, found.pauses))),
                 pauses: Set(found.pauses + 1),
+                unanswered: Set(0),
                 ..Default::default()
             },
             None => target::ActiveModel {
@@ -74,6 +86,7 @@ impl Store {
                 paused_reason: Set(None),
                 paused_until: Set(None),
                 pauses: Set(0),
+                unanswered: Set(0),
                 last_success: Set(Some(now)),
                 ..Default::default()
             },
@@ -140,7 +153,7 @@ async fn caught_up(
 
 /// Notes that a target was told of everybody up to this employee, unless it must begin again.
 pub async fn note_caught_up(
-    tx: &DatabaseTransaction,
+    tx: &Transaction,
     id: &str,
     fingerprint: &str,
     employee: &str,
@@ -153,11 +166,7 @@ pub async fn note_caught_up(
 }
 
 /// Ends it. False if it must begin again: meanwhile something changed that the target was not told.
-pub async fn end_catching_up(
-    tx: &DatabaseTransaction,
-    id: &str,
-    fingerprint: &str,
-) -> Result<bool, DbErr> {
+pub async fn end_catching_up(tx: &Transaction, id: &str, fingerprint: &str) -> Result<bool, DbErr> {
     if caught_up(tx, id, fingerprint).await?.is_none() {
         return Ok(false);
     }
@@ -168,7 +177,7 @@ pub async fn end_catching_up(
 }
 
 /// Makes the next delivery to targets other than `configured` look at every record again: they miss what changes now.
-pub async fn forget_absent(tx: &DatabaseTransaction, configured: &[&str]) -> Result<(), DbErr> {
+pub async fn forget_absent(tx: &Transaction, configured: &[&str]) -> Result<(), DbErr> {
     target::Entity::update_many()
         .col_expr(target::Column::Fingerprint, Expr::value(""))
         .filter(target::Column::Id.is_not_in(configured.iter().copied()))
@@ -200,6 +209,7 @@ pub async fn remember(
         last_success: Set(None),
         kind: Set(Some(kind.to_owned())),
         certificate_ends: Set(None),
+        unanswered: Set(0),
     };
     target::Entity::insert(row)
         .on_conflict(
@@ -209,6 +219,7 @@ pub async fn remember(
                     target::Column::PausedReason,
                     target::Column::PausedUntil,
                     target::Column::Pauses,
+                    target::Column::Unanswered,
                     target::Column::Kind,
                 ])
                 .to_owned(),

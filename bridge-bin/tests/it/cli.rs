@@ -6,4 +6,5 @@ mod looking;
 mod manners;
 mod mocks;
 mod place;
+mod targets;
 mod terminals;

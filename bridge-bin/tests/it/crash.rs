@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 
 use bridge_bin::demo::crm_stub::CrmStub;
 use bridge_bin::store::FILE;
-use sea_orm::{ConnectionTrait, Database};
+use bridge_bin::store::entity::{entry, meta};
+use sea_orm::{ColumnTrait, ConnectionTrait, Database, EntityTrait, PaginatorTrait, QueryFilter};
 use tempfile::TempDir;
 use zk_proto::mock::{Fault, MockDevice};
 
-use crate::rig::{AS_OF, Compared, Dice, all_same, command, compared, finish, seed, store};
+use crate::rig::{AS_OF, Compared, Dice, all_same, command, compared, finish, run, seed, store};
 use crate::support::{Bridge, punch, start};
 
 /// Kills that hit a process which was still at work. `ZK_BRIDGE_TEST_KILLS` chooses another number.
@@ -178,6 +179,62 @@ async fn p5_dying_between_the_answer_of_the_crm_and_its_note_sends_nothing_twice
         times += 1;
     }
     assert!(times > 2, "several batches, not {}", times - 1);
+}
+
+/// How many entries were queued for the target, and whether it is still being told what it has missed.
+async fn caught_up(data_dir: &str) -> (u64, bool) {
+    let store = store(data_dir).await;
+    let entries = entry::Entity::find()
+        .filter(entry::Column::Target.eq("hr"))
+        .count(store.reader());
+    let entries = entries.await.unwrap();
+    let left = meta::Entity::find()
+        .filter(meta::Column::Key.eq("catching_up:hr"))
+        .count(store.reader());
+    (entries, left.await.unwrap() > 0)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn p5_a_new_target_that_was_being_told_what_it_missed_is_told_the_rest() {
+    let world = World::new().await;
+    let (mut times, mut resumed) = (1, 0);
+    loop {
+        let crm = CrmStub::builder().start().await.unwrap();
+        let dir = world.dir.path().join(format!("catching-up-{times}"));
+        let data_dir = copy(&world.before["sync"], &dir);
+        let toml = format!(
+            "timezone = \"Africa/Nairobi\"\n[polling]\nlease_seconds = 2\n[[targets]]\nid = \"hr\"\n\
+             connector = \"webhook\"\nkind = \"day\"\nsecret = \"s1gn\"\nurl = \"{}\"\n",
+            crm.url()
+        );
+        std::fs::write(dir.join("zk-bridge.toml"), toml).unwrap();
+        let point = format!("commit.after:{times}");
+        if run_station(&data_dir, "sync", Some(&point)).success() {
+            break;
+        }
+        let (before, is_on) = caught_up(&data_dir).await;
+        let_leases_end(&data_dir).await;
+        let report = run(&["--json", "--data-dir", &data_dir, "sync"]);
+        let (after, is_still_on) = caught_up(&data_dir).await;
+        assert!(!is_still_on);
+        assert_eq!(after, world.expected.2.len() as u64);
+        assert_eq!(
+            report["queued"].as_u64(),
+            Some(after - before),
+            "nobody is told twice: {report}"
+        );
+        if is_on && before > 0 {
+            resumed += 1;
+        }
+        for record in crm.snapshot().records {
+            assert_eq!(record.revisions_applied.len(), 1, "{record:?}");
+        }
+        if !is_on && before > 0 {
+            break;
+        }
+        times += 1;
+    }
+    assert!(resumed > 3, "it died {resumed} times on the way");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -188,8 +188,8 @@ fn a_kill_at_birth_leaves_a_directory_that_can_be_opened() {
     let dir = tempfile::tempdir().unwrap();
     for moment in (0..40).step_by(2) {
         let data_dir = dir.path().join(moment.to_string()).display().to_string();
-        let arguments = ["--json", "--data-dir", &data_dir, "device", "list"];
-        let mut newborn = command(&arguments)
+        let init = ["--json", "--data-dir", &data_dir, "init"];
+        let mut newborn = command(&init)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -197,11 +197,9 @@ fn a_kill_at_birth_leaves_a_directory_that_can_be_opened() {
         std::thread::sleep(Duration::from_millis(moment));
         newborn.kill().unwrap();
         newborn.wait().unwrap();
-        assert_eq!(
-            run(&arguments)["devices"],
-            json!([]),
-            "killed after {moment} ms"
-        );
+        run(&init);
+        let list = ["--json", "--data-dir", &data_dir, "device", "list"];
+        assert_eq!(run(&list)["devices"], json!([]), "killed after {moment} ms");
     }
 }
 

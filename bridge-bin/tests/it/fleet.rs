@@ -392,7 +392,7 @@ async fn beside_a_running_worker(url: &str) {
     assert_eq!(error["kind"], "busy", "{report}");
     let message = error["message"].as_str().unwrap();
     let holder = format!(" pid {} ", worker.child.id());
-    for part in [holder.as_str(), "since", "ends in"] {
+    for part in ["The terminal \"gate\"", holder.as_str(), "since", "ends in"] {
         assert!(message.contains(part), "{message}");
     }
 
@@ -476,67 +476,4 @@ async fn s56_a_schedule_that_is_changed_while_a_worker_runs_takes_effect() {
     assert_eq!(latest["report"]["devices"][0]["new_records"], 1, "{runs}");
     let pid = format!(" pid {} ", worker.child.id());
     assert!(latest["node"].as_str().unwrap().contains(&pid), "{runs}");
-}
-
-/// Not a promise but a figure, for whoever wants it on their machine:
-/// `cargo test -p bridge-bin --all-features --test it -- --ignored --nocapture thousand`, with `ulimit -n 8192`, and
-/// with `ZK_BRIDGE_TEST_BINARY=target/release/zk-bridge` for that of a release.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-#[ignore = "needs several thousand file descriptors, and the machine for itself"]
-async fn a_thousand_terminals_are_polled_at_once() {
-    const FLEET: usize = 1_000;
-    let dir = tempfile::tempdir().unwrap();
-    let toml =
-        "timezone = \"Africa/Nairobi\"\n[polling]\nconcurrency = 1000\ntimeout_seconds = 60\n";
-    std::fs::write(dir.path().join("zk-bridge.toml"), toml).unwrap();
-    let bridge = Bridge::within(dir.path(), toml, AS_OF).await;
-    let mut terminals = Vec::new();
-    for number in 0..=FLEET {
-        let builder = MockDevice::builder()
-            .serial(&format!("GATE-{number}"))
-            .generate(7, 20, 200)
-            .fault(Fault::delay(Duration::from_millis(500)));
-        let terminal = start(builder).await;
-        bridge.add(&format!("gate-{number}"), &terminal).await;
-        terminals.push(terminal);
-    }
-    // The last one is read alone, to know how long one takes, and then left out.
-    let last = format!("gate-{FLEET}");
-    let data_dir = dir.path().display().to_string();
-    let poll = |arguments: &[&str]| {
-        let began = Instant::now();
-        let mut child = command(&["--json", "--data-dir", &data_dir, "poll"])
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let pid = child.id();
-        let mut most = 0;
-        let output = child.stdout.take().unwrap();
-        let reader = std::thread::spawn(move || std::io::read_to_string(output).unwrap());
-        while child.try_wait().unwrap().is_none() {
-            let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-            let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-            let kib = peak.and_then(|text| text.trim().trim_end_matches(" kB").parse().ok());
-            most = most.max(kib.unwrap_or(0_u64));
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        let report: Value = serde_json::from_str(&reader.join().unwrap()).unwrap();
-        (began.elapsed(), most, report)
-    };
-    let (alone, ..) = poll(&["--device", &last]);
-    let mut device = bridge.app.store.device(&last).await.unwrap();
-    device.enabled = false;
-    bridge.app.store.update_device(device).await.unwrap();
-    let (all, most, report) = poll(&[]);
-    let devices = report["devices"].as_array().unwrap();
-    let failed = devices.iter().find(|device| device["status"] != "ok");
-    assert_eq!(report["successful"], FLEET, "{failed:?}");
-    eprintln!(
-        "one terminal {:.2} s, {FLEET} at once {:.2} s ({:.2} times), {} MiB at most",
-        alone.as_secs_f64(),
-        all.as_secs_f64(),
-        all.as_secs_f64() / alone.as_secs_f64(),
-        most / 1024
-    );
 }

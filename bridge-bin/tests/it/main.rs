@@ -18,6 +18,7 @@ mod postgres;
 mod regressions;
 mod rig;
 mod shifts;
+mod silence;
 mod status;
 mod store_contract;
 mod support;

@@ -2,9 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use chrono::NaiveDate;
+use futures_util::future::join_all;
 use sea_orm::{ConnectionTrait, Database, DbBackend, Statement};
 
 use bridge_bin::Failure;
@@ -17,7 +20,7 @@ use bridge_bin::store::outbox::{Attempt, Selection, state};
 use bridge_bin::store::punches::{Facts, Intake, IntakeError, NewPunch, Taken};
 use bridge_bin::store::queue::{self, Draft, Scope};
 use bridge_bin::store::{FILE, Kind, Location, Store, Told};
-use crm_client::Outcome;
+use crm_client::{Outcome, Reach};
 
 use crate::support::{Bridge, NAIROBI};
 
@@ -143,12 +146,14 @@ promises! {
     a_mapping_changed_while_punches_come_misses_none_of_them,
     a_day_touched_again_while_it_is_assessed_stays_due,
     a_delivery_is_tried_again_refused_superseded_and_accepted,
+    more_entries_than_a_page_are_queued_again_each_once,
     an_entry_changed_by_many_at_once_has_a_revision_for_each,
     what_was_restored_meanwhile_is_not_settled,
     names_order_by_their_bytes,
     a_nul_in_a_text_is_no_trouble,
     all_leases_of_a_node_are_renewed_at_once_but_for_those_that_a_transaction_holds,
     a_reading_that_gives_its_lease_back_needs_no_other_transaction,
+    readings_without_news_are_stored_together_each_under_its_own_lease,
     what_was_closed_while_a_reading_waited_to_be_stored_stays_closed,
 }
 
@@ -629,6 +634,39 @@ async fn states(store: &Store) -> Vec<(i64, String)> {
     rows
 }
 
+async fn more_entries_than_a_page_are_queued_again_each_once(bridge: Bridge) {
+    const ENTRIES: u64 = 2_345;
+    let store = &bridge.app.store;
+    let tx = store.begin().await.unwrap();
+    let numbers = format!(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {ENTRIES})"
+    );
+    tx.execute_unprepared(&format!(
+        "{numbers} INSERT INTO entry (target, entry_id, date, revision, content_hash, deleted, employee) \
+         SELECT 'crm', 'e' || CAST(i AS TEXT), '2026-03-03', 1, 'h', FALSE, '7' FROM n"
+    ))
+    .await
+    .unwrap();
+    tx.execute_unprepared(&format!(
+        "{numbers} INSERT INTO outbox (target, entry_id, revision, employee, date, deleted, content, key, state, \
+         attempts, due_at, queued_at) SELECT 'crm', 'e' || CAST(i AS TEXT), 1, '7', '2026-03-03', FALSE, '{{}}', \
+         'k' || CAST(i AS TEXT), CASE i WHEN 1000 THEN 'dismissed' ELSE 'sent' END, 1, 0, 0 FROM n"
+    ))
+    .await
+    .unwrap();
+    tx.commit().await.unwrap();
+    let all = Selection::default();
+    let again = store.would_queue_again("crm", &all).await.unwrap();
+    assert_eq!(again, ENTRIES - 1);
+    let queued = store.queue_again("crm", &all, 0, 100).await.unwrap();
+    assert_eq!(queued, ENTRIES - 1);
+    assert_eq!(store.pending("crm").await.unwrap(), ENTRIES - 1);
+    assert_eq!(store.queue_again("crm", &all, 0, 100).await.unwrap(), 0);
+    let rows = states(store).await;
+    let second = rows.iter().filter(|(revision, _)| *revision == 2);
+    assert_eq!(second.count() as u64, ENTRIES - 1);
+}
+
 async fn a_delivery_is_tried_again_refused_superseded_and_accepted(bridge: Bridge) {
     let store = &bridge.app.store;
     assert_eq!(queue(store, &draft("a", "absent"), 0).await, Some(1));
@@ -640,7 +678,7 @@ async fn a_delivery_is_tried_again_refused_superseded_and_accepted(bridge: Bridg
     let first = due(store, 100).await.remove(0);
     let retry = Outcome::Retry {
         after: None,
-        sent: true,
+        reach: Reach::Answered,
         reason: "busy".to_owned(),
     };
     settle(store, &first, retry).await;
@@ -834,6 +872,71 @@ async fn a_reading_that_gives_its_lease_back_needs_no_other_transaction(bridge: 
     let again = brought(&device, &lease, &punches, 1);
     let error = store.take_in(again, 100, now).await.unwrap_err();
     assert!(matches!(error, IntakeError::LeaseLost), "{error}");
+}
+
+async fn readings_without_news_are_stored_together_each_under_its_own_lease(bridge: Bridge) {
+    const TERMINALS: usize = 40;
+    let now = bridge.app.clock.now_ms();
+    let mut store = bridge.app.store.clone();
+    let updates = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&updates);
+    store.on_statement(move |statement| {
+        let is_update = statement.sql.starts_with("UPDATE \"device\"");
+        counter.fetch_add(usize::from(is_update), Ordering::SeqCst);
+    });
+    let (mut devices, mut leases) = (Vec::new(), Vec::new());
+    for number in 0..TERMINALS {
+        let name = format!("gate-{number:02}");
+        bridge
+            .add_address(&name, "127.0.0.1:4370", "main", None)
+            .await;
+        let device = store.device(&name).await.unwrap();
+        leases.push(claim(&store, &leases::terminal(device.id), now).await);
+        devices.push(device);
+    }
+    // Somebody else has read the last one meanwhile.
+    store.release(&leases[TERMINALS - 1]).await.unwrap();
+    let next = claim(&store, &leases[TERMINALS - 1].name, now).await;
+    let readings = devices.iter().zip(&leases).map(|(device, lease)| {
+        let intake = Intake {
+            gives_back: true,
+            facts: Facts {
+                complete_until: Some(90 + device.id % 2),
+                ..Facts::default()
+            },
+            cursor: cursor(1, device.id),
+            ..brought(device, lease, &[], 1)
+        };
+        store.take_in(intake, 100, now)
+    });
+    let due = store.due_devices().await.unwrap();
+    assert!(due.values().all(|row| row.due_at.is_some()), "{due:?}");
+    updates.store(0, Ordering::SeqCst);
+    let stored = join_all(readings).await;
+    let updates = updates.load(Ordering::SeqCst);
+    assert!(
+        (2..TERMINALS / 2).contains(&updates),
+        "{updates} statements"
+    );
+
+    let due = store.due_devices().await.unwrap();
+    for (number, (device, result)) in devices.iter().zip(stored).enumerate() {
+        let found = store.device(&device.name).await.unwrap();
+        let cursor = store.cursor(device.id).await.unwrap();
+        if number + 1 == TERMINALS {
+            assert!(matches!(result, Err(IntakeError::LeaseLost)), "{result:?}");
+            assert_eq!((&found, cursor), (device, None), "nothing of it is stored");
+            continue;
+        }
+        assert_eq!(result.unwrap(), Taken::default());
+        assert_eq!(found.last_sync, Some(100));
+        assert_eq!(found.complete_until, Some(90 + device.id % 2));
+        assert_eq!(cursor.map(|row| row.records), Some(device.id));
+        assert_eq!(due.get(&device.id).and_then(|row| row.due_at), None);
+    }
+    let held = store.held_leases(now).await.unwrap();
+    let held: Vec<&str> = held.iter().map(|(row, _)| row.name.as_str()).collect();
+    assert_eq!(held, [next.name.as_str()], "all but the other one's");
 }
 
 async fn what_was_closed_while_a_reading_waited_to_be_stored_stays_closed(bridge: Bridge) {

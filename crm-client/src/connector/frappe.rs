@@ -21,9 +21,7 @@ const DUPLICATE: &str = "already has a log with the same timestamp";
 ///
 /// A correction takes the earlier check-in away by its name, the remote id, whatever employee, time or terminal it was
 /// under. Where no answer ever told the name, or that check-in is gone, it is looked for under the employee and time of
-/// the correction, and the terminal's serial number or name. So one check-in can remain that a human must remove: that
-/// of a revision whose answer was lost, and which a revision of another employee, another time or other names of the
-/// terminal took the place of before it was tried again.
+/// the correction and of its [earlier revisions](Entry::with_earlier), and the terminal's serial number or name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FrappeOptions {
@@ -145,12 +143,15 @@ impl Frappe<'_> {
             return Ok(true);
         }
         // The answer that told the name was lost, or that of a correction which got as far as taking this one away.
-        if (entry.deleted() || entry.revision() > 1)
-            && let Some(name) = self.find(http, entry, true).await?
-        {
-            return self.take_away_named(http, &name).await;
+        let mut removed = false;
+        if entry.deleted() || entry.revision() > 1 {
+            for sought in [entry].into_iter().chain(entry.earlier()) {
+                if let Some(name) = self.find(http, sought, true).await? {
+                    removed |= self.take_away_named(http, &name).await?;
+                }
+            }
         }
-        Ok(false)
+        Ok(removed)
     }
 
     async fn take_away_named(self, http: &Http, name: &str) -> Result<bool, Ending> {
@@ -284,11 +285,11 @@ impl Frappe<'_> {
         }
         match single(answer, self.secret) {
             Err(error) => Ending::Failed(error),
-            Ok(Outcome::Retry { after, sent, .. }) => Ending::Judged(Verdict::of(
+            Ok(Outcome::Retry { after, reach, .. }) => Ending::Judged(Verdict::of(
                 answer,
                 Outcome::Retry {
                     after,
-                    sent,
+                    reach,
                     reason,
                 },
             )),

@@ -1,21 +1,38 @@
 //! Our own `schema: 1`.
 
-use serde_json::json;
+use serde::Serialize;
 
+use crate::entry::Wire;
 use crate::request::Request;
 use crate::{Entry, IdempotencyKey};
 
+/// Several entries; made without a copy of them.
+#[derive(Serialize)]
+pub(super) struct Batch<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<&'static str>,
+    records: Vec<Wire<'a>>,
+    schema: u8,
+}
+
+impl<'a> Batch<'a> {
+    pub(super) fn of(kind: Option<&'static str>, entries: &'a [Entry]) -> Self {
+        Self {
+            kind,
+            records: entries.iter().map(Wire).collect(),
+            schema: 1,
+        }
+    }
+}
+
 /// One entry: the object itself.
 pub(crate) fn single(url: &str, entry: &Entry) -> Request {
-    Request::post_json(url, &entry.to_wire()).header("idempotency-key", entry.key().as_str())
+    Request::post_json(url, &Wire(entry)).header("idempotency-key", entry.key().as_str())
 }
 
 /// Several: `{"schema":1,"records":[…]}`.
 pub(crate) fn batch(url: &str, entries: &[Entry]) -> Request {
-    let mut body = json!({"schema": 1});
-    // Moved in: `json!` would copy them.
-    body["records"] = entries.iter().map(Entry::to_wire).collect();
-    Request::post_json(url, &body).header("idempotency-key", key_of(entries))
+    Request::post_json(url, &Batch::of(None, entries)).header("idempotency-key", key_of(entries))
 }
 
 /// The key of a single entry is its own; a batch hashes the keys of its entries.

@@ -377,13 +377,13 @@ impl Odoo<'_> {
         match single(answer, self.secret)? {
             Outcome::Retry {
                 after,
-                sent,
+                reach,
                 reason,
             } => Ok(Err(Trouble::Ended(Ending::Judged(Verdict::of(
                 answer,
                 Outcome::Retry {
                     after,
-                    sent,
+                    reach,
                     reason,
                 },
             ))))),

@@ -15,8 +15,8 @@ use url::Url;
 use super::json::key_of;
 use crate::address::address;
 use crate::answer::{self, Answer, Verdict, remote_id_at, words_at};
-use crate::request::{HIDDEN, Request, is_open};
-use crate::{DayEntry, Entry, Error, Kind, Outcome, PunchEntry, SessionEntry};
+use crate::request::Request;
+use crate::{DayEntry, Entry, Error, Kind, Outcome, PunchEntry, Reach, SessionEntry};
 
 /// A target described by templates (minijinja, which is Jinja).
 ///
@@ -347,7 +347,7 @@ impl Template {
                 // Of this entry or of all: that of all passes once somebody acts, and holds nobody up if it was of one.
                 403 if self.names_entry => Outcome::Retry {
                     after: None,
-                    sent: true,
+                    reach: Reach::Answered,
                     reason: answer.reason(None, hidden),
                 },
                 _ => match answer::single(answer, hidden)? {
@@ -402,16 +402,6 @@ impl Template {
         })
     }
 
-    /// Hides what the configuration says in headers: a template may hold a secret as it is.
-    pub(crate) fn hide_headers(&self, request: &mut Request) {
-        for (name, value) in &mut request.headers {
-            let configured = self.headers.iter().any(|(known, _)| known == name.as_str());
-            if configured && !is_open(name) {
-                HIDDEN.clone_into(value);
-            }
-        }
-    }
-
     fn refusal(&self, answer: &Answer, hidden: &str) -> Outcome {
         let words = self
             .reason
@@ -436,7 +426,7 @@ enum Ruling {
 fn unreadable(answer: &Answer, hidden: &str) -> Outcome {
     Outcome::Retry {
         after: None,
-        sent: true,
+        reach: Reach::Answered,
         reason: answer.reason(None, hidden),
     }
 }

@@ -4,10 +4,9 @@ use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use hmac::{Hmac, KeyInit, Mac};
-use serde_json::json;
 use sha2::Sha256;
 
-use super::json::key_of;
+use super::json::{Batch, key_of};
 use crate::key::hex;
 use crate::request::Request;
 use crate::{Entry, Kind, Token, time};
@@ -22,8 +21,7 @@ pub(crate) fn request(
     entries: &[Entry],
     signature: impl FnOnce(&str) -> String,
 ) -> Request {
-    let mut body = json!({"schema": 1, "kind": kind.as_str()});
-    body["records"] = entries.iter().map(Entry::to_wire).collect();
+    let body = Batch::of(Some(kind.as_str()), entries);
     let request = Request::post_json(url, &body).header("idempotency-key", key_of(entries));
     let signature = signature(&request.body);
     request.header(SIGNATURE_HEADER, signature)

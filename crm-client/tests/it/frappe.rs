@@ -1,7 +1,7 @@
 //! Frappe HRMS: its documented answers and its own ways of refusing.
 
 use crm_client::{
-    Connector, Crm, Entry, Error, FrappeOptions, Outcome, Target, TargetOptions, Token,
+    Connector, Crm, Entry, Error, FrappeOptions, Outcome, Reach, Target, TargetOptions, Token,
 };
 use serde_json::{Value, json};
 use wiremock::matchers::{body_partial_json, header, method, path, query_param};
@@ -146,7 +146,13 @@ async fn a_duplicate_whose_name_cannot_be_learnt_is_known_or_tried_again() {
         let outcomes = site(&server.uri()).push(&[punch("17", 1)]).await.unwrap();
         assert_eq!(outcomes[0] == Outcome::AlreadyKnown, known, "{outcomes:?}");
         assert_eq!(
-            matches!(outcomes[0], Outcome::Retry { sent: true, .. }),
+            matches!(
+                outcomes[0],
+                Outcome::Retry {
+                    reach: Reach::Answered,
+                    ..
+                }
+            ),
             !known
         );
     }
@@ -374,6 +380,47 @@ async fn a_deleted_punch_that_never_came_is_no_news() {
     assert_eq!(outcomes, [Outcome::AlreadyKnown]);
 }
 
+/// Lists one employee and, under that one, one check-in.
+async fn holding_of(server: &MockServer, badge: &str, employee: &str, names: &[&str]) {
+    Mock::given(path("/api/resource/Employee"))
+        .and(query_param(
+            "filters",
+            format!(r#"[["attendance_device_id","=","{badge}"]]"#),
+        ))
+        .respond_with(status(200).set_body_json(json!({"data": [{"name": employee}]})))
+        .mount(server)
+        .await;
+    let names: Vec<_> = names.iter().map(|name| json!({"name": name})).collect();
+    Mock::given(path("/api/resource/Employee%20Checkin"))
+        .and(query_param(
+            "filters",
+            format!(
+                r#"[["employee","=","{employee}"],["time","=","2026-03-02 08:01:10"],["device_id","in",["SN1","Gate"]]]"#
+            ),
+        ))
+        .respond_with(status(200).set_body_json(json!({"data": names})))
+        .mount(server)
+        .await;
+}
+
+/// The answer to the first revision was lost, and then the punch became somebody else's.
+#[tokio::test]
+async fn a_check_in_whose_answer_was_lost_goes_with_its_successor_of_another_employee() {
+    let server = inserting(made("NEW")).await;
+    holding_of(&server, "17", "HR-EMP-1", &["LOST"]).await;
+    holding_of(&server, "18", "HR-EMP-2", &[]).await;
+    Mock::given(method("DELETE"))
+        .and(path("/api/resource/Employee%20Checkin/LOST"))
+        .respond_with(status(202).set_body_json(json!({"data": "ok"})))
+        .expect(1)
+        .mount(&server)
+        .await;
+    let entry = punch("18", 2).with_earlier(vec![punch("17", 1)]);
+    let outcomes = site(&server.uri()).push(&[entry]).await.unwrap();
+    let remote_id = Some("NEW".to_owned());
+    assert_eq!(outcomes, [Outcome::Accepted { remote_id }]);
+}
+
 /// A user who may only insert: corrections are refused, and hold nobody up.
 #[tokio::test]
 async fn without_the_right_to_delete_only_corrections_are_refused() {
@@ -444,7 +491,13 @@ async fn trouble_that_passes_is_tried_again() {
     ] {
         let outcome = outcome_of(template).await.unwrap();
         assert!(
-            matches!(outcome, Outcome::Retry { sent: true, .. }),
+            matches!(
+                outcome,
+                Outcome::Retry {
+                    reach: Reach::Answered,
+                    ..
+                }
+            ),
             "{outcome:?}"
         );
     }

@@ -1,14 +1,18 @@
 //! One claim per answer that a target can give.
 
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crm_client::{Crm, Error, Outcome};
+use crm_client::{Crm, Error, Interruption, Outcome, Reach, Target};
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 use wiremock::matchers::{header, method, path};
-use wiremock::{Mock, MockServer, ResponseTemplate};
+use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 
 use crate::raw;
-use crate::wire::{TOKEN, client, entries, entry, hasty_client};
+use crate::wire::{TOKEN, client, entries, entry, hasty_client, options};
 
 async fn answering(template: ResponseTemplate) -> MockServer {
     let server = MockServer::start().await;
@@ -249,7 +253,7 @@ async fn silence_is_tried_again_after_the_time_out() {
         outcomes,
         [Outcome::Retry {
             after: None,
-            sent: true,
+            reach: Reach::Unanswered,
             reason: "no answer within 0.2 s".into()
         }]
     );
@@ -400,4 +404,68 @@ async fn a_check_tells_a_wrong_token_from_an_absent_server() {
     let absent = client(&raw::nobody().await).check().await.unwrap_err();
     assert_eq!(absent.kind(), "crm_unreachable");
     assert!(absent.is_retryable());
+}
+
+/// A server that rings at the request with this number, and answers that one and later ones only after a minute.
+async fn slow_from(number: usize) -> (MockServer, Arc<Notify>) {
+    let (server, bell) = (MockServer::start().await, Arc::new(Notify::new()));
+    let (asked, ring) = (AtomicUsize::new(0), Arc::clone(&bell));
+    let respond = move |_: &Request| {
+        let turn = asked.fetch_add(1, Ordering::Relaxed) + 1;
+        if turn < number {
+            return status(201);
+        }
+        ring.notify_one();
+        status(201).set_delay(Duration::from_mins(1))
+    };
+    Mock::given(method("POST"))
+        .respond_with(respond)
+        .mount(&server)
+        .await;
+    (server, bell)
+}
+
+#[tokio::test]
+async fn a_push_that_is_stopped_sends_nothing_more_and_keeps_what_was_answered() {
+    let (server, bell) = slow_from(3).await;
+    let interruption = Interruption {
+        stop: async {},
+        leave: std::future::pending(),
+    };
+    let none = client(&server.uri())
+        .push_until(&entries(2), interruption)
+        .await
+        .unwrap();
+    let not_sent = |outcome: &Outcome| {
+        matches!(
+            outcome,
+            Outcome::Retry {
+                reach: Reach::NotSent,
+                ..
+            }
+        )
+    };
+    assert!(none.iter().all(not_sent), "{none:?}");
+    assert!(server.received_requests().await.unwrap().is_empty());
+
+    let interruption = Interruption {
+        stop: std::future::pending(),
+        leave: bell.notified(),
+    };
+    let mut options = options(&server.uri());
+    options.concurrency = NonZeroUsize::MIN;
+    let outcomes = Target::new(options)
+        .unwrap()
+        .push_until(&entries(20), interruption)
+        .await
+        .unwrap();
+    assert!(outcomes[0].is_delivered() && outcomes[1].is_delivered());
+    assert!(matches!(
+        outcomes[2],
+        Outcome::Retry {
+            reach: Reach::Unanswered,
+            ..
+        }
+    ));
+    assert!(not_sent(&outcomes[19]), "{outcomes:?}");
 }

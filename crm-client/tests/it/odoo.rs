@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use crm_client::{
-    Connector, Crm, Entry, Error, OdooOptions, Outcome, SessionEntry, Target, TargetOptions, Token,
+    Connector, Crm, Entry, Error, OdooOptions, Outcome, Reach, SessionEntry, Target, TargetOptions,
+    Token,
 };
 use serde_json::{Value, json};
 use wiremock::matchers::{method, path};
@@ -370,7 +371,7 @@ async fn a_session_in_the_way_is_tried_again_and_nonsense_refused() {
             outcomes,
             [Outcome::Retry {
                 after: None,
-                sent: true,
+                reach: Reach::Answered,
                 reason
             }]
         );
@@ -401,7 +402,13 @@ async fn trouble_in_the_database_is_tried_again() {
         );
         let outcomes = target.push(&[open("17")]).await.unwrap();
         assert!(
-            matches!(&outcomes[0], Outcome::Retry { sent: true, .. }),
+            matches!(
+                &outcomes[0],
+                Outcome::Retry {
+                    reach: Reach::Answered,
+                    ..
+                }
+            ),
             "{outcomes:?}"
         );
     }
@@ -415,7 +422,13 @@ async fn trouble_in_the_database_is_tried_again() {
     let outcomes = target.push(&[open("17"), open("18")]).await.unwrap();
     for outcome in outcomes {
         assert!(
-            matches!(&outcome, Outcome::Retry { sent: false, .. }),
+            matches!(
+                &outcome,
+                Outcome::Retry {
+                    reach: Reach::NotSent,
+                    ..
+                }
+            ),
             "{outcome:?}"
         );
     }
@@ -556,7 +569,7 @@ async fn what_is_no_odoo_is_told_apart() {
         .await
         .unwrap();
     assert!(
-        matches!(&outcomes[0], Outcome::Retry { after: Some(wait), sent: false, .. } if wait.as_secs() == 9)
+        matches!(&outcomes[0], Outcome::Retry { after: Some(wait), reach: Reach::NotSent, .. } if wait.as_secs() == 9)
     );
 }
 

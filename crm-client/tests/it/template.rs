@@ -1,8 +1,8 @@
 //! The generic connector, feature by feature.
 
 use crm_client::{
-    Connector, Crm, Error, Kind, Outcome, SuccessRule, Target, TargetOptions, TemplateOptions,
-    Token,
+    Connector, Crm, Error, Kind, Outcome, Reach, SuccessRule, Target, TargetOptions,
+    TemplateOptions, Token,
 };
 use serde_json::{Value, json};
 use wiremock::matchers::{body_string, header, method, path, query_param};
@@ -249,9 +249,13 @@ async fn what_a_field_rule_cannot_read_is_no_refusal() {
             } else {
                 let outcomes = outcomes.unwrap();
                 assert!(
-                    outcomes
-                        .iter()
-                        .all(|outcome| matches!(outcome, Outcome::Retry { sent: true, .. })),
+                    outcomes.iter().all(|outcome| matches!(
+                        outcome,
+                        Outcome::Retry {
+                            reach: Reach::Answered,
+                            ..
+                        }
+                    )),
                     "{outcomes:?}"
                 );
             }
@@ -304,7 +308,7 @@ async fn an_entry_that_is_gone_holds_nobody_up() {
     );
     let not_yet = Outcome::Retry {
         after: None,
-        sent: true,
+        reach: Reach::Answered,
         reason: reason("403: not yours"),
     };
     assert_eq!(outcomes[2], not_yet);
@@ -530,14 +534,17 @@ async fn null_has_no_place_in_an_address() {
 
 #[test]
 fn a_preview_hides_the_token_and_whatever_headers_hold() {
-    let target = target("https://hr.example.com/?key={{ token }}", |template| {
-        template.headers = vec![
-            ("X-Key".into(), "k {{ token }}".into()),
-            ("X-Other-Key".into(), "l1teral".into()),
-            ("Accept".into(), "text/plain".into()),
-        ];
-        template.body = r#"{"key": {{ token }}}"#.into();
-    });
+    let target = target(
+        "https://hr.example.com/?key={{ token }}&sig=l1teral&site=2",
+        |template| {
+            template.headers = vec![
+                ("X-Key".into(), "k {{ token }}".into()),
+                ("X-Other-Key".into(), "l1teral".into()),
+                ("Accept".into(), "text/plain".into()),
+            ];
+            template.body = r#"{"key": {{ token }}}"#.into();
+        },
+    );
     let request = target.preview(&[punch("17", 1)]).remove(0).unwrap();
     let shown = format!("{request:?}");
     assert!(
@@ -545,6 +552,7 @@ fn a_preview_hides_the_token_and_whatever_headers_hold() {
         "{shown}"
     );
     assert_eq!(request.body, r#"{"key": "[hidden]"}"#);
+    assert!(request.url.ends_with("&site=2"), "{shown}");
     for (name, value) in [
         ("x-key", "[hidden]"),
         ("x-other-key", "[hidden]"),

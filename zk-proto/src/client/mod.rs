@@ -43,8 +43,14 @@ use crate::{
 /// How long [`Client::disconnect`] waits for an answer.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// Bytes read from a socket at once.
-const READ_BUFFER: usize = 256 << 10;
+/// Bytes read from a stream at once, to begin with: most conversations are short, and there may be a thousand of them.
+const LEAST_BUFFER: usize = 8 << 10;
+
+/// Bytes read from a stream at once, once it has shown that it has more to say.
+const MOST_BUFFER: usize = 256 << 10;
+
+/// Holds every datagram there can be: what does not fit is lost.
+const DATAGRAM_BUFFER: usize = 64 << 10;
 
 /// Events that are kept while nobody takes them; the oldest go first.
 const MOST_EVENTS: usize = 10_000;
@@ -62,7 +68,7 @@ const MOST_EVENTS: usize = 10_000;
 pub struct Client {
     session: Session,
     link: Link,
-    buffer: Box<[u8]>,
+    buffer: Vec<u8>,
     /// A call is under way; still set at the next one if its future was dropped.
     in_flight: bool,
     events: VecDeque<record::Event>,
@@ -124,7 +130,10 @@ impl Client {
         let mut client = Self {
             session: Session::new(transport, options.session_options(transport)),
             link,
-            buffer: vec![0; READ_BUFFER].into_boxed_slice(),
+            buffer: match transport {
+                Transport::Tcp => vec![0; LEAST_BUFFER],
+                Transport::Udp => vec![0; DATAGRAM_BUFFER],
+            },
             in_flight: false,
             events: VecDeque::new(),
             on_progress: None,
@@ -269,6 +278,11 @@ impl Client {
             Some(Ok(length)) => {
                 let bytes = self.buffer.get(..length).unwrap_or(&[]);
                 self.session.handle_input(bytes, now());
+                let is_full = length == self.buffer.len();
+                if is_full && self.session.transport() == Transport::Tcp {
+                    let wider = (4 * length).min(MOST_BUFFER);
+                    self.buffer.resize(wider, 0);
+                }
             }
             Some(Err(error)) => return Err(Error::io("receiving", error)),
         }

@@ -3,6 +3,7 @@
 mod capture;
 mod stream;
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Cursor, ErrorKind, IsTerminal, Read};
 use std::net::SocketAddr;
@@ -28,6 +29,9 @@ use crate::secret;
 /// Hexadecimal digits accepted: a frame may have 16 MiB.
 const MOST_DIGITS: u64 = 64 << 20;
 
+/// Ports that are named at most.
+const MOST_PORTS: usize = 8;
+
 /// Put captured packets into words, one JSON line per packet
 ///
 /// What is no packet gives a line with an error, and the search goes on behind it. Status 3 if some were decoded and
@@ -51,8 +55,8 @@ pub(super) struct Decode {
     /// How the packets travelled, if they are given in hexadecimal
     #[arg(long, value_enum, value_name = "TRANSPORT", default_value_t = Via::Tcp)]
     transport: Via,
-    /// The port of the terminal in a capture
-    #[arg(long, value_name = "PORT", default_value_t = devices::PORT)]
+    /// The port of the terminal in a capture; if it has none there, the ports are named at which packets were seen
+    #[arg(long, value_name = "PORT", default_value_t = devices::PORT, value_parser = clap::value_parser!(u16).range(1..))]
     port: u16,
 }
 
@@ -111,7 +115,16 @@ impl Decode {
             } else {
                 self.text(&text(Cursor::new(head).chain(stdin))?, output)?
             }
-        } else if self.is_hex() || !Path::new(&self.input).is_file() {
+        } else if self.is_hex() {
+            self.text(&self.input, output)?
+        } else if Path::new(&self.input).is_dir() {
+            return Err(Failure::new(
+                "input",
+                format!("{} is a directory.", self.input),
+                "Name a capture file in it.",
+            )
+            .into());
+        } else if !Path::new(&self.input).is_file() {
             self.text(&self.input, output)?
         } else {
             let file = File::open(&self.input).map_err(|error| self.unreadable(&error))?;
@@ -169,12 +182,16 @@ impl Decode {
             output,
             tally: Tally::default(),
             broken: None,
+            elsewhere: BTreeSet::new(),
         };
         let mut streams = Streams::default();
         let end = capture::read(input, |caught| lines.take(&caught, &mut streams));
         streams.end(&mut |flow, time, found| lines.found(flow, time, "tcp", found));
         let CaptureLines {
-            mut tally, broken, ..
+            mut tally,
+            broken,
+            elsewhere,
+            ..
         } = lines;
         if let Some(error) = broken {
             return Err(error);
@@ -187,14 +204,29 @@ impl Decode {
             output.document(&failed(&failure))?;
         }
         if tally.decoded + tally.failed == 0 {
-            return Err(Failure::new(
-                "no_packets",
-                format!("The capture has no packet to or from port {}.", self.port),
-                "Name the terminal's port with --port, and capture with the filter `port 4370`.",
-            )
-            .into());
+            return Err(self.no_packets(&elsewhere).into());
         }
         Ok(tally)
+    }
+
+    fn no_packets(&self, elsewhere: &BTreeSet<u16>) -> Failure {
+        let nothing = format!("The capture has no packet to or from port {}", self.port);
+        let ports: Vec<String> = elsewhere.iter().map(u16::to_string).collect();
+        let Some(first) = ports.first() else {
+            return Failure::new(
+                "no_packets",
+                format!("{nothing}, nor one of a terminal at any other."),
+                "Capture near the terminal or its client, with the filter `port 4370`.",
+            );
+        };
+        Failure::new(
+            "no_packets",
+            format!(
+                "{nothing}; packets of terminals were seen at port {}.",
+                ports.join(", ")
+            ),
+            format!("Name the terminal's port: --port {first}."),
+        )
     }
 
     fn ended(&self, end: &End) -> Option<Failure> {
@@ -245,12 +277,21 @@ struct CaptureLines<'a> {
     tally: Tally,
     /// Why nothing more can be written.
     broken: Option<anyhow::Error>,
+    /// Other ports at which packets of terminals were seen; the few lowest.
+    elsewhere: BTreeSet<u16>,
 }
 
 impl CaptureLines<'_> {
     fn take(&mut self, caught: &Caught<'_>, streams: &mut Streams) {
         let flow = (caught.source, caught.destination);
         if ![flow.0.port(), flow.1.port()].contains(&self.port) {
+            if is_of_a_terminal(&caught.body) {
+                // Clients are given high ports, terminals have low ones.
+                self.elsewhere.insert(flow.0.port().min(flow.1.port()));
+                if self.elsewhere.len() > MOST_PORTS {
+                    self.elsewhere.pop_last();
+                }
+            }
             return;
         }
         match &caught.body {
@@ -312,6 +353,16 @@ impl CaptureLines<'_> {
         };
         self.broken = written.err();
     }
+}
+
+/// Whether it begins with a whole packet of a terminal or its client.
+fn is_of_a_terminal(body: &Body<'_>) -> bool {
+    let (payload, transport) = match body {
+        Body::Tcp(segment) => (segment.payload, Transport::Tcp),
+        Body::Udp(payload) => (*payload, Transport::Udp),
+    };
+    let first = decode_any(payload, transport).next();
+    matches!(first, Some(Ok(packet)) if packet.checksum_valid && packet.name.is_some())
 }
 
 /// RFC 3339, as exact as the capture is.

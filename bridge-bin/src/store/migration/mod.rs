@@ -6,6 +6,7 @@
 mod m0001_first;
 mod m0002_delivery;
 mod m0003_nodes;
+mod m0004_silence;
 
 use sea_orm_migration::prelude::*;
 
@@ -20,6 +21,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0001_first::First),
             Box::new(m0002_delivery::Delivery),
             Box::new(m0003_nodes::Nodes),
+            Box::new(m0004_silence::Silence),
         ]
     }
 }

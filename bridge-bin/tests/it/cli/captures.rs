@@ -339,6 +339,18 @@ fn what_has_nothing_to_decode_says_so() {
     let packets: Vec<Vec<u8>> = conversation(false);
     let capture = classic(false, false, 101, &packets);
     assert_eq!(failure(&capture, "--port 4371"), "no_packets");
+    let line = format!("decode {} --port 4371", file.display());
+    let said = place.run(&line).ended(1).stderr;
+    assert!(
+        said.contains("seen at port 4370.") && said.contains("--port 4370"),
+        "{said}"
+    );
+    place.run("decode x --port 0").ended(2);
+    let said = place
+        .run(&format!("decode {}", place.text("")))
+        .ended(1)
+        .stderr;
+    assert!(said.contains("is a directory"), "{said}");
     assert_eq!(
         failure(b"GIF89a and more of it, to fill a header", ""),
         "not_a_capture"

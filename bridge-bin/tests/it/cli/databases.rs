@@ -1,5 +1,6 @@
 //! The commands about the database, and what they say of a server.
 
+use std::path::Path;
 use std::time::Duration;
 
 use bridge_bin::store::{Kind, Location, Store};
@@ -115,6 +116,98 @@ fn a_backup_is_made_and_restored_only_where_it_replaces_nothing_unasked() {
         restored.stdout.contains("restored into SQLite"),
         "{restored:?}"
     );
+}
+
+/// A command that dies at a point, as by a power failure.
+#[track_caller]
+fn dies(place: &Place, line: &str, point: &str) {
+    let mut command = place.command(line);
+    command.env("ZK_BRIDGE_FAILPOINT", point);
+    assert_eq!(Ended::of(command).code, None, "{line} at {point}");
+}
+
+fn names(dir: &Path, end: &str) -> usize {
+    let entries = std::fs::read_dir(dir).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name());
+    names
+        .filter(|name| name.to_string_lossy().ends_with(end))
+        .count()
+}
+
+#[test]
+fn a_restore_that_died_before_the_key_was_in_its_place_is_finished_by_the_next_start() {
+    let place = Place::new();
+    place.run("init --json").ended(0);
+    place
+        .run("device add gate --address 192.0.2.1 --comm-key 4711 --json")
+        .ended(0);
+    let file = place.text("all.backup");
+    place
+        .run(&format!("backup {file} --with-key --json"))
+        .ended(0);
+    let key = |place: &Place| std::fs::read_to_string(place.data_dir().join("secret.key")).unwrap();
+
+    let other = Place::new();
+    other.run("init --json").ended(0);
+    let own = key(&other);
+    let line = format!("restore {file} --force --yes");
+    dies(&other, &line, "commit.before:1");
+    assert_eq!(key(&other), own);
+    assert!(names(&other.data_dir(), ".unfinished") > 0);
+    let looked = other.run("device list --json").ended(0);
+    assert!(!looked.stdout.contains("gate"), "nothing was restored");
+
+    dies(&other, &line, "commit.after:1");
+    assert_eq!(key(&other), own);
+    let looked = other.run("device show gate --json").ended(0);
+    assert!(looked.stderr.contains("is in place now"), "{looked:?}");
+    assert_eq!(key(&other), key(&place));
+    assert_eq!(names(&other.data_dir(), ".replaced"), 1);
+    let again = other.run("device list --json").ended(0);
+    assert_eq!(again.stderr, "", "once");
+
+    other.run(&line).ended(0);
+    assert_eq!(names(&other.data_dir(), ".unfinished"), 0, "swept");
+}
+
+#[test]
+fn a_backup_sweeps_what_a_killed_one_left() {
+    let place = Place::new();
+    place.run("init --json").ended(0);
+    let file = place.text("all.backup");
+    dies(&place, &format!("backup {file}"), "backup:1");
+    let dir = place.data_dir();
+    let dir = dir.parent().unwrap();
+    assert_eq!(names(dir, ".unfinished"), 1);
+    place.run(&format!("backup {file} --json")).ended(0);
+    assert_eq!(names(dir, ".unfinished"), 0);
+}
+
+#[test]
+fn a_move_that_died_between_its_two_commits_is_told_and_can_be_made_again() {
+    let place = Place::new();
+    place.run("init --json").ended(0);
+    place
+        .run("device add gate --address 192.0.2.1 --json")
+        .ended(0);
+    let line = format!("store move sqlite:{}", place.text("new"));
+    // The note that it begins, then the copy.
+    dies(&place, &line, "commit.after:2");
+    let looked = place.run("device list --json").ended(0);
+    assert!(
+        looked.stderr.contains("was cut off") && looked.stderr.contains(&place.text("new")),
+        "{looked:?}"
+    );
+    place
+        .run("device add door --address 192.0.2.2 --json")
+        .ended(0);
+    place.run(&format!("{line} --json")).ended(0);
+    let old = place.run("device list --json").ended(1);
+    assert_eq!(old.failure(), "moved");
+    let new = format!("--data-dir {} device list --json", place.text("new"));
+    let listed = place.run(&new).ended(0);
+    assert!(listed.stdout.contains("gate") && listed.stdout.contains("door"));
+    assert_eq!(listed.stderr, "");
 }
 
 /// Asks again until the answer is yes; a test that waits for ever is ended from outside.

@@ -1,13 +1,17 @@
 //! What all commands have in common: help, failures, statuses, and what they refuse to touch.
 
-use std::io::Write;
+use std::io::{BufRead as _, BufReader, Write};
 use std::path::Path;
+use std::process::Stdio;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::CommandFactory;
 use sea_orm::ConnectionTrait;
 use serde_json::json;
 
 use bridge_bin::cli::Cli;
+use bridge_bin::store::leases::Claim;
+use bridge_bin::store::{Kind, Store};
 
 use super::place::{Ended, Place, Running};
 
@@ -105,6 +109,7 @@ fn wrong_use_ends_with_2() {
 #[test]
 fn a_failure_is_one_document_or_two_lines() {
     let place = Place::new();
+    place.run("init").ended(0);
     let ended = place.run("device show Nowhere").ended(1);
     assert_eq!(
         (ended.stdout.as_str(), ended.stderr.lines().count()),
@@ -234,4 +239,70 @@ fn only_a_dead_letter_can_be_dismissed_and_only_for_a_reason() {
     assert_eq!(ended.failure(), "unknown_dead_letter");
     place.run("crm dismiss 1").ended(2);
     place.run("crm dismiss --reason gone").ended(2);
+}
+
+#[test]
+fn who_only_looks_makes_no_data_directory() {
+    let place = Place::new();
+    let looks = [
+        "status",
+        "runs",
+        "schedule list",
+        "device list",
+        "device show gate",
+        "device info --device gate",
+        "report daily",
+        "why 7 2026-03-03",
+        "crm test",
+        "crm stats",
+        "crm preview",
+        "crm dead-letters",
+        "backup all.backup",
+    ];
+    for line in looks {
+        let ended = place.run(&format!("{line} --json")).ended(1);
+        assert_eq!(ended.failure(), "data_dir", "{line}");
+        let said = ended.document().to_string();
+        assert!(
+            said.contains(&place.text("data")) && said.contains("zk-bridge init"),
+            "{line}: {said}"
+        );
+        assert!(!place.data_dir().exists(), "{line}");
+    }
+    std::fs::create_dir(place.data_dir()).unwrap();
+    let ended = place.run("status").ended(1);
+    assert!(ended.stderr.contains("no database in"), "{ended:?}");
+    assert_eq!(std::fs::read_dir(place.data_dir()).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn who_has_to_wait_says_at_once_for_whom_and_how_long() {
+    let place = Place::new();
+    place.run("init").ended(0);
+    let store = Store::open(&place.data_dir(), Kind::Bridge).await.unwrap();
+    let now = i64::try_from(
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap()
+            .as_millis(),
+    );
+    let claimed = store
+        .claim("job:process", "the other one", 600_000, now.unwrap())
+        .await
+        .unwrap();
+    let Claim::Granted(lease) = claimed else {
+        panic!("{claimed:?}")
+    };
+    let mut command = place.command("process");
+    let mut child = command.stdout(Stdio::null()).spawn().unwrap();
+    let mut said = String::new();
+    BufReader::new(child.stderr.take().unwrap())
+        .read_line(&mut said)
+        .unwrap();
+    assert!(
+        said.contains("the process job is held by the other one") && said.contains("60 s at most"),
+        "{said}"
+    );
+    store.release(&lease).await.unwrap();
+    assert!(child.wait().unwrap().success());
 }
