@@ -8,11 +8,12 @@ pub(crate) fn beneath(error: &(dyn Error + 'static)) -> String {
     let mut root = error;
     loop {
         let io = root.downcast_ref::<io::Error>();
-        if let Some(words) = io.and_then(|io| in_words(io.kind())) {
+        // An `io::Error` passes over what it wraps when asked for its source. What that says is more than its kind.
+        let wrapped = io.and_then(io::Error::get_ref);
+        let kind = io.filter(|_| wrapped.is_none()).map(io::Error::kind);
+        if let Some(words) = kind.and_then(in_words) {
             return words.to_owned();
         }
-        // An `io::Error` passes over what it wraps when asked for its source.
-        let wrapped = io.and_then(io::Error::get_ref);
         let next = wrapped.map(|inner| inner as &(dyn Error + 'static));
         match next.or_else(|| root.source()) {
             Some(cause) => root = cause,
@@ -62,6 +63,8 @@ mod tests {
         let named =
             io::Error::other("failed to lookup address information: Name or service not known");
         assert_eq!(beneath(&named), "there is no host of that name");
+        let silent = io::Error::new(io::ErrorKind::TimedOut, "it did not answer within 3 s");
+        assert_eq!(beneath(&silent), "it did not answer within 3 s");
         let other = io::Error::other(io::Error::other("disk on fire"));
         assert_eq!(beneath(&other), "disk on fire");
     }

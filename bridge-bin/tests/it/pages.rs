@@ -6,7 +6,9 @@ use std::time::Duration;
 use bridge_bin::http;
 use bridge_bin::lifecycle::Shutdown;
 use bridge_bin::secret;
-use bridge_bin::store::entity::{account, daily_record, device, employee, outbox, web_session};
+use bridge_bin::store::entity::{
+    account, daily_record, device, employee, outbox, target, web_session,
+};
 use reqwest::header::{HOST, HeaderMap, LOCATION, ORIGIN, RETRY_AFTER, SET_COOKIE};
 use reqwest::{Client, Response, StatusCode, redirect};
 use sea_orm::ActiveValue::{NotSet, Set};
@@ -884,20 +886,16 @@ async fn each_target_has_a_line_of_its_own_without_secrets() {
         ..Default::default()
     };
     read.update(&tx).await.unwrap();
-    for (target, paused) in app.targets.iter().zip([None, Some(3_600)]) {
-        let row = bridge_bin::store::entity::target::Model {
-            unanswered: 0,
-            id: target.id.clone(),
-            fingerprint: target.fingerprint(),
-            paused_reason: paused.map(|_| "it answered 503".to_owned()),
-            paused_until: paused.map(|wait| app.clock.now() + wait),
-            pauses: 0,
-            last_success: None,
-            kind: None,
-            certificate_ends: None,
+    for (row, paused) in app.targets.iter().zip([None, Some(3_600)]) {
+        let row = target::ActiveModel {
+            id: Set(row.id.clone()),
+            fingerprint: Set(row.fingerprint()),
+            paused_reason: Set(paused.map(|_| "it answered 503".to_owned())),
+            paused_until: Set(paused.map(|wait| app.clock.now() + wait)),
+            pauses: Set(0),
+            ..Default::default()
         };
-        let row = row.into_active_model();
-        bridge_bin::store::entity::target::Entity::insert(row)
+        target::Entity::insert(row)
             .exec_without_returning(&tx)
             .await
             .unwrap();
