@@ -489,7 +489,10 @@ impl<Z: Zone> Engine<Z> {
         let mut fresh_punches = Vec::with_capacity(news.len());
         for (punch, manual) in news.into_values() {
             if let Some(terminal) = intake::terminal(&self.plan, punch.device.as_str()) {
-                let told = intake::told(punch, &self.plan.zones[terminal.zone])?;
+                let told = intake::told(punch, &self.plan.zones[terminal.zone]);
+                let told = told.ok_or_else(|| Error::InvalidPunch {
+                    id: punch.id.clone(),
+                })?;
                 self.refuse_newcomer(punch, &terminal, told.time, holding)?;
             }
             fresh_punches.push((punch.clone(), manual));
@@ -586,7 +589,7 @@ impl<Z: Zone> Engine<Z> {
         if let Some(terminal) = intake::terminal(&self.plan, punch.device.as_str()) {
             let zone = &self.plan.zones[terminal.zone];
             // It was found to be in order.
-            if let Ok(told) = intake::told(&punch, zone) {
+            if let Some(told) = intake::told(&punch, zone) {
                 (read, needs_sequence, notes) = (Some(told.time), told.needs_sequence, told.notes);
             }
             employee = self.employee(&punch, terminal.manual);

@@ -167,7 +167,7 @@ impl<'a> Intake<'a> {
             for (.., at) in chain {
                 let punch = self.punch(at);
                 // Before its clock is corrected.
-                let Ok(told) = told(punch, zone) else {
+                let Some(told) = told(punch, zone) else {
                     continue;
                 };
                 let mut time = told.time;
@@ -358,7 +358,7 @@ impl<'a, 'p, Z: Zone> Reader<'a, 'p, Z> {
             self.place(punch, &mut reading);
             return reading;
         };
-        if let Ok(told) = told(punch, &self.zones[terminal.zone]) {
+        if let Some(told) = told(punch, &self.zones[terminal.zone]) {
             if told.needs_sequence {
                 self.doubled.extend(u32::try_from(at));
             }
@@ -456,8 +456,9 @@ pub(crate) fn correct_clock(
     LocalTime::new(time.instant().plus(skew.saturating_neg()), time.offset_s())
 }
 
-/// R2 and R4, and the first step of R3.
-pub(crate) fn told<Z: Zone>(punch: &Punch, zone: &Z) -> Result<Told, Error> {
+/// R2 and R4, and the first step of R3; `None` for a year that no rule knows.
+#[inline]
+pub(crate) fn told<Z: Zone>(punch: &Punch, zone: &Z) -> Option<Told> {
     let years = 0..=9999;
     let mut notes = Set::EMPTY;
     let mut needs_sequence = false;
@@ -484,13 +485,9 @@ pub(crate) fn told<Z: Zone>(punch: &Punch, zone: &Z) -> Result<Told, Error> {
             };
             read(instant, civil)
         }
-        _ => {
-            return Err(Error::InvalidPunch {
-                id: punch.id.clone(),
-            });
-        }
+        _ => return None,
     };
-    Ok(Told {
+    Some(Told {
         time,
         notes,
         needs_sequence,

@@ -29,6 +29,7 @@ impl<'p, Z> People<'p, Z> {
     }
 
     /// The number of the person behind a punch, or [`NONE`]; `manual` punches name the employee directly.
+    #[inline]
     pub(crate) fn find(&mut self, device: u32, user: u32, manual: bool, punch: &Punch) -> u32 {
         match &self.plan.identities {
             Some(identities) if !manual => {

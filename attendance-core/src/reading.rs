@@ -29,6 +29,7 @@ impl ClockCurve {
     }
 
     /// Seconds by which the device was ahead when it showed this instant (R5).
+    #[inline]
     pub(crate) fn skew_at(&self, shown: Instant) -> i64 {
         let (Some(first), Some(last)) = (self.0.first(), self.0.last()) else {
             return 0;
