@@ -126,7 +126,7 @@ impl Error {
             }
             Self::BadOption { .. } => "Correct this option of the target.",
             Self::BadTemplate { .. } => {
-                "Correct the template; `crm preview` shows what it makes of a real record."
+                "Correct the template. It may use the fields of an entry, such as user_id, date and clock_in; values bring their own quotes."
             }
             Self::Unauthorised { status: 407, .. } => {
                 "The proxy wants a login: check the proxy settings."

@@ -56,7 +56,8 @@ pub(super) struct Stats {
 
 /// Print the requests by which the next records would be sent, without sending them
 ///
-/// If nothing waits, that of the last record that was sent. Secrets are hidden.
+/// If nothing waits, that of the last record that was sent. Secrets in headers, in user info and in the query of an
+/// address are hidden; what is written into the path of an address or the body of a template is shown.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:

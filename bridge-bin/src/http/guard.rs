@@ -15,8 +15,8 @@ use super::peer::authority;
 use super::views::login;
 use crate::secret::token_hash;
 
-/// Sends those without a session to the login; programs get an error instead. A program shows its token, which opens
-/// what changes nothing.
+/// Sends those without a session to the login; programs get an error instead. A program shows its token: with it the
+/// guard lets through whatever changes nothing. Pages ask for a person all the same, so it opens `/metrics`.
 pub(super) async fn require_login(
     State(site): State<Arc<Site>>,
     session: Session,

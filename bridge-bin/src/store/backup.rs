@@ -386,8 +386,9 @@ pub(super) struct Moving {
 
 impl Moving {
     /// Notes it.
-    pub(super) async fn note(&self, tx: &Transaction) -> anyhow::Result<()> {
-        Ok(set_meta(tx, MOVING_TO, &serde_json::to_string(self)?).await?)
+    pub(super) async fn note(&self, db: &impl ConnectionTrait) -> Result<(), DbErr> {
+        let text = serde_json::to_string(self).map_err(|error| DbErr::Json(error.to_string()))?;
+        set_meta(db, MOVING_TO, &text).await
     }
 
     /// The one that this database remembers.
