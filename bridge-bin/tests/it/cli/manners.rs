@@ -267,7 +267,7 @@ fn a_mistyped_directory_is_not_made() {
         "schedule disable poll",
         "crm dismiss 1 --reason gone",
         "admin token remove grafana",
-        "device remove gate --yes",
+        "device disable gate",
         "store move postgres://127.0.0.1:1/new",
     ];
     for line in looks {
