@@ -51,7 +51,7 @@ use sea_orm_migration::MigratorTrait;
 use tokio::sync::Semaphore;
 
 pub use location::{DatabaseUrl, Location};
-pub use pool::Pool;
+pub use pool::{Patient, Pool};
 pub use told::Told;
 pub use transaction::Transaction;
 

@@ -21,13 +21,16 @@ const PATIENCE: Duration = Duration::from_secs(330);
 /// The same where a statement may take its time: a whole table is copied or emptied.
 pub(super) const LONG_PATIENCE: Duration = Duration::from_hours(2);
 
-/// A pool of connections.
+/// What asks the database and waits for its answers, but not for ever.
 #[derive(Debug, Clone)]
-pub struct Pool {
-    inner: DatabaseConnection,
+pub struct Patient<C> {
+    pub(super) inner: C,
     /// None where the database is a file of this machine.
-    patience: Option<Duration>,
+    pub(super) patience: Option<Duration>,
 }
+
+/// A pool of connections.
+pub type Pool = Patient<DatabaseConnection>;
 
 impl Pool {
     pub(super) fn new(inner: DatabaseConnection) -> Self {
@@ -55,8 +58,10 @@ impl Pool {
     }
 
     pub(super) async fn begin(&self, options: TransactionOptions) -> Result<Transaction, DbErr> {
-        let inner = within(self.patience, self.inner.begin_with_options(options)).await?;
-        Ok(Transaction::new(inner, self.patience))
+        Ok(Transaction {
+            inner: within(self.patience, self.inner.begin_with_options(options)).await?,
+            patience: self.patience,
+        })
     }
 
     pub(super) async fn close(self) -> Result<(), DbErr> {
@@ -84,7 +89,7 @@ fn silence(patience: Duration) -> DbErr {
 }
 
 #[async_trait::async_trait]
-impl ConnectionTrait for Pool {
+impl<C: ConnectionTrait> ConnectionTrait for Patient<C> {
     fn get_database_backend(&self) -> DbBackend {
         self.inner.get_database_backend()
     }
