@@ -3,7 +3,7 @@
 //! punches, by the history behind them.
 //!
 //! With `GROUPING_LINEAR=1` in the environment it looks instead at 5 and at 50 million punches, once each: whether time
-//! and memory grow with them and not faster. That takes 14 GB.
+//! and memory grow with them and not faster. That takes 13 GB.
 
 use std::{
     collections::BTreeMap,

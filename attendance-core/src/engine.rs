@@ -497,7 +497,9 @@ impl<Z: Zone> Engine<Z> {
             }
             fresh_punches.push((punch.clone(), manual));
         }
-        for id in self.corrected.voided.keys() {
+        // Only a correction brings back what was voided.
+        let voided = corrected.is_some().then(|| self.corrected.voided.keys());
+        for id in voided.into_iter().flatten() {
             let at = self.ids.get(id).filter(|_| holding.voided(id).is_none());
             let held = at.and_then(|&at| self.held[at as usize].as_ref());
             if let Some((held, read)) = held.and_then(|held| Some((held, held.read?)))

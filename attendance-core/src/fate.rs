@@ -117,7 +117,7 @@ impl Kept {
 
 /// What became of all punches, by id. It reads like a list of [`PunchOutcome`]s.
 ///
-/// Millions of them take a third of the room of such a list: each is put into words when it is asked for. The first
+/// Millions of them take half the room of such a list: each is put into words when it is asked for. The first
 /// question puts them in order.
 #[derive(Clone)]
 pub struct PunchOutcomes {

@@ -3,13 +3,14 @@
 use std::fmt;
 use std::future::{Pending, pending, poll_fn};
 use std::num::NonZeroUsize;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::str::FromStr;
 #[cfg(feature = "template")]
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
+use futures_util::future::{Either, select};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 use reqwest::header::HeaderValue;
@@ -365,10 +366,18 @@ impl Target {
         if entries.is_empty() {
             return Ok(plan.finish());
         }
+        let (mut stop, mut leave) = (
+            pin!(interruption.stop.fuse()),
+            pin!(interruption.leave.fuse()),
+        );
+        if stop.as_mut().now_or_never().is_some() {
+            plan.stop();
+            return Ok(plan.finish());
+        }
         match &self.wire {
             Wire::Frappe(options) => {
                 let frappe = self.frappe(options, self.token.expose());
-                drive(plan, self.concurrency, interruption, |step| async {
+                drive(plan, self.concurrency, stop, leave, |step| async {
                     let ending = frappe.deliver(&self.http, &entries[step.start()]).await;
                     (step, ending)
                 })
@@ -376,14 +385,19 @@ impl Target {
             }
             Wire::Odoo(options, login) => {
                 let odoo = self.odoo(options, login, self.token.expose());
-                let book = match odoo.open(&self.http, entries).await {
-                    Ok(book) => book,
-                    Err(ending) => {
+                let opening = odoo.open(&self.http, entries);
+                let book = match select(leave.as_mut(), pin!(opening)).await {
+                    Either::Right((Ok(book), _)) => book,
+                    Either::Right((Err(ending), _)) => {
                         plan.abandon(ending)?;
                         return Ok(plan.finish());
                     }
+                    Either::Left(_) => {
+                        plan.stop();
+                        return Ok(plan.finish());
+                    }
                 };
-                drive(plan, 1, interruption, |step| async {
+                drive(plan, 1, stop, leave, |step| async {
                     let entry = &entries[step.start()];
                     let ending = odoo.deliver(&self.http, &book, entry).await;
                     (step, ending)
@@ -391,7 +405,7 @@ impl Target {
                 .await
             }
             _ => {
-                drive(plan, self.concurrency, interruption, |step| {
+                drive(plan, self.concurrency, stop, leave, |step| {
                     self.send(step, entries)
                 })
                 .await
@@ -614,24 +628,18 @@ impl Crm for Target {
 ///
 /// Until something is settled the steps go one at a time: who is not there, or lets us not in, is asked once. So an
 /// error that ends the push never leaves a request behind.
-async fn drive<F, S, L>(
+async fn drive<F>(
     mut plan: Plan<'_>,
     concurrency: usize,
-    interruption: Interruption<S, L>,
+    mut stopped: Pin<&mut impl Future<Output = ()>>,
+    mut left: Pin<&mut impl Future<Output = ()>>,
     send: impl Fn(Step) -> F,
 ) -> Result<Vec<Outcome>, Error>
 where
     F: Future<Output = (Step, Ending)>,
-    S: Future<Output = ()>,
-    L: Future<Output = ()>,
 {
-    let mut stopped = pin!(interruption.stop.fuse());
-    let mut left = pin!(interruption.leave.fuse());
     let mut under_way = FuturesUnordered::new();
     let mut steps: Vec<Step> = Vec::new();
-    if poll_fn(|context| Poll::Ready(stopped.as_mut().poll(context).is_ready())).await {
-        plan.stop();
-    }
     loop {
         let room = if plan.has_settled() { concurrency } else { 1 };
         while under_way.len() < room

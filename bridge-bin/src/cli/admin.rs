@@ -166,7 +166,7 @@ impl Add {
 
 impl AddToken {
     async fn run(self, context: &Context) -> anyhow::Result<Exit> {
-        let app = context.app_or_new().await?;
+        let app = context.app().await?;
         let (name, role) = (self.name, self.role.name());
         let token = auth::add_token(&app, &name, role).await?;
         let document = json!({"name": name, "role": role, "token": token});

@@ -67,14 +67,8 @@ impl Serve {
             .into());
         }
         let app = context.app_or_new().await?;
-        if self.role != Role::Web
-            && let Err(error) = check(&app)
-        {
-            // Terminals are read all the same, and other targets told (P6).
-            let Failure {
-                message, remedy, ..
-            } = Failure::of(&error);
-            tracing::error!("{message} {remedy} Until then nothing is sent there; it waits.");
+        if self.role != Role::Web {
+            tell_faults(&app);
         }
         tracing::info!(database = %app.store.location(), "the database is open");
         // Of several nodes each must hold the same key.
@@ -132,12 +126,23 @@ impl Serve {
     }
 }
 
-/// What only shows when something is to be delivered, or told, is found now that somebody looks.
-fn check(app: &App) -> anyhow::Result<()> {
-    if sync::is_configured(app) {
-        sync::check(app, None)?;
+/// What would only show when something is to be delivered, or told, is said now that somebody looks. Terminals are read
+/// all the same, and other targets told (P6).
+fn tell_faults(app: &App) {
+    let targets = if sync::is_configured(app) {
+        sync::check(app, None)
+    } else {
+        Ok(())
+    };
+    for error in [targets, app.config.alarms.check_secret()]
+        .into_iter()
+        .filter_map(Result::err)
+    {
+        let Failure {
+            message, remedy, ..
+        } = Failure::of(&error);
+        tracing::error!("{message} {remedy} Until then nothing is sent there; it waits.");
     }
-    app.config.alarms.check_secret()
 }
 
 async fn listen(app: &App, wanted: Option<String>) -> anyhow::Result<TcpListener> {

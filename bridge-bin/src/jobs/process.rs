@@ -579,7 +579,11 @@ async fn is_stale(app: &App, target: &Target) -> anyhow::Result<bool> {
 ///
 /// Under the lease of the job, so that nothing older than what the job writes is queued after it. It takes everybody's
 /// history, so the job has its turn between two portions, and whoever comes after a kill goes on where it ended.
-pub(super) async fn queue_for_new_target(app: &App, target: &Target) -> anyhow::Result<u64> {
+pub(super) async fn queue_for_new_target(
+    app: &App,
+    target: &Target,
+    stop: Option<&Stop>,
+) -> anyhow::Result<u64> {
     if !is_stale(app, target).await? {
         return Ok(0);
     }
@@ -591,9 +595,17 @@ pub(super) async fn queue_for_new_target(app: &App, target: &Target) -> anyhow::
         .filter(|employee| *employee > after)
         .collect();
     let mut queued = 0;
+    let between = Options {
+        stop: stop.cloned(),
+        ..Options::default()
+    };
     for (turn, portion) in everybody.chunks(CAUGHT_UP_AT_ONCE).enumerate() {
+        if between.is_stopped() {
+            // The next delivery goes on from here.
+            return Ok(queued);
+        }
         if turn > 0
-            && let Err(error) = Box::pin(run_within(app, &Options::default(), Duration::ZERO)).await
+            && let Err(error) = Box::pin(run_within(app, &between, Duration::ZERO)).await
         {
             // Somebody else has it, or will try again.
             tracing::debug!(
@@ -602,7 +614,7 @@ pub(super) async fn queue_for_new_target(app: &App, target: &Target) -> anyhow::
             );
         }
         let work = |held: Held| async move { catch_up(app, target, portion, held.lease()).await };
-        queued += under_lease(app, LEASE, PATIENCE, None, work).await?;
+        queued += under_lease(app, LEASE, PATIENCE, stop, work).await?;
     }
     let tx = app.store.begin().await?;
     if targets::end_catching_up(&tx, id, &fingerprint).await? {

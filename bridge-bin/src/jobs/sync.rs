@@ -262,7 +262,7 @@ async fn to_target(
     let stop = options.stop.as_ref();
     under_lease(app, &lease(&target.id), patience, stop, |_| async {
         let mut report = Report {
-            queued: super::process::queue_for_new_target(app, target).await?,
+            queued: super::process::queue_for_new_target(app, target, stop).await?,
             ..Report::default()
         };
         if options.force {

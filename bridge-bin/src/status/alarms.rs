@@ -174,7 +174,7 @@ fn find(app: &App, status: &Status, is_working_day: bool, now: i64) -> Vec<Findi
         if let (Some(used), Some(capacity @ 1..)) = (device.log_records, device.log_capacity) {
             let percent = used.saturating_mul(100) / capacity;
             let limit = i64::from(limits.log_full_percent);
-            let verdict = Verdict::of(percent, limit, limit - 5, || {
+            let verdict = Verdict::of(percent, limit, (limit - 5).max(0), || {
                 format!(
                     "The log of {} holds {used} of {capacity} records; when it is full, punches are lost.",
                     device.name

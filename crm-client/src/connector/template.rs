@@ -218,6 +218,10 @@ impl Template {
                 .map_err(|error| bad_template(&part, &error))?;
             let mut used = template.undeclared_variables(false);
             places_token |= used.remove("token");
+            // These tell what is done, not to whom.
+            for name in ["deleted", "revision"] {
+                used.remove(name);
+            }
             names_entry |= part == "url" && !used.is_empty();
         }
         let mut template = Self {

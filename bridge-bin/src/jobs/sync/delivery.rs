@@ -140,9 +140,13 @@ impl<'a> Delivery<'a> {
             let (attempts, told) = self.push(rows).await?;
             let settled = settle(self.app, self.target, &attempts);
             rows = if self.is_probe {
-                // It may be among the next.
+                // It may be among the next. A damaged one asked nothing.
                 settled.await?;
-                self.queue.next().await?
+                if told.is_none() {
+                    self.queue.probe().await?
+                } else {
+                    self.queue.next().await?
+                }
             } else {
                 // What became of a portion is written down while the next rows are read; only those, as it may tell the
                 // names that the target has for their entries.

@@ -173,6 +173,7 @@ fn i21_a_log_that_is_nearly_full_is_told_as_soon_as_it_was_read() {
 #[test]
 fn a_token_is_shown_once_and_opens_metrics_until_it_is_removed() {
     let place = Place::new();
+    place.run("init").ended(0);
     let added = place.run("admin token add prometheus --json").ended(0);
     let added = added.document();
     let token = added["token"].as_str().unwrap();

@@ -266,6 +266,7 @@ fn a_mistyped_directory_is_not_made() {
         "clean-up --dry-run",
         "schedule disable poll",
         "crm dismiss 1 --reason gone",
+        "admin token add grafana",
         "admin token remove grafana",
         "device disable gate",
         "store move postgres://127.0.0.1:1/new",

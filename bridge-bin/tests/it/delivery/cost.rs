@@ -72,6 +72,7 @@ async fn p7_a_delivery_without_news_and_the_next_rows_of_a_queue_scan_no_table()
     bridge.turn().await;
     assert_eq!(bridge.sync().await.total, 1);
     let statements = std::mem::take(&mut *told.lock().unwrap());
+    assert!(!statements.is_empty());
     // Small ones: the register of terminals, shifts and people.
     let small = [
         "device",
